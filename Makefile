@@ -1,0 +1,50 @@
+# Every target sets up what it needs by itself, on a fresh Debian or Ubuntu with Go.
+# Targets that need root use sudo when they are not run by root.
+
+SHELL := /bin/bash
+
+# Root's PATH under sudo usually lacks the place where Go is.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
+
+.PHONY: build demo demo-down test generate lint clean
+
+build:
+	tools/setup go
+	go build -o bin/ ./cmd/...
+
+# The main job end to end, with a table at the end. KEEP=1 leaves it up to look around.
+demo: need-root build
+	$(AS_ROOT) tools/setup run
+	$(AS_ROOT) env KEEP=$(KEEP) tools/demo/run
+
+# Removes what `make demo KEEP=1` has left.
+demo-down: need-root
+	$(AS_ROOT) tools/demo/run down
+
+# All tests; many make network namespaces and attach XDP programs. The race detector goes over what
+# shares memory between goroutines; it slows cryptography down several times, so it runs on these only.
+test: need-root
+	$(AS_ROOT) tools/setup test
+	go vet ./...
+	$(AS_ROOT) go test -count=1 ./...
+	$(AS_ROOT) go test -count=1 -race ./qzmq/... ./dataplane ./controlplane/...
+
+# The compiled XDP programs are checked in; this makes them anew from bpf/*.c.
+generate: need-root
+	$(AS_ROOT) tools/setup generate
+	go generate ./bpf/...
+
+lint: need-root
+	$(AS_ROOT) tools/setup generate
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt has something to say about:" $$unformatted; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	bash -n tools/testbed && bash -n .ci/run && sh -n tools/setup
+	bpf/check-generated
+
+clean:
+	rm -rf bin
+
+.PHONY: need-root
+need-root:
+	@test "$$(id -u)" = 0 || command -v sudo >/dev/null || { echo "This needs root (packages, network namespaces, XDP), and there is no sudo: run make as root."; exit 1; }

@@ -1,0 +1,274 @@
+//go:build ignore
+
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+
+/* steer_outside decides about each packet from the network between gateways:
+ *
+ *  1. parse Ethernet, VLAN tags and the IP header;
+ *  2. leave to the kernel what is not for our address and port;
+ *  3. UDP: hand records of known sessions to the AF_XDP socket of their queue,
+ *     drop whatever else comes to the port;
+ *  4. TCP: limit how often one source may open a connection, pass the rest.
+ *
+ * None of this is a proof of anything, that is the AEAD's task. It keeps what
+ * is plainly not ours away from the workers, at the lowest price there is.
+ */
+#include "packet.h"
+
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#define MAX_SESSIONS 65536
+
+/* Sources remembered by the limit on new connections. The least recently seen
+ * gives way, so a flood from ever new addresses costs no more memory; against
+ * that the kernel has SYN cookies.
+ */
+#define MAX_SYN_SOURCES 16384
+
+/* How often two CPUs may get in each other's way over one source. */
+#define MAX_SYN_ATTEMPTS 4
+
+#define RECORD_DATA 0x10
+#define RECORD_TAG 16 /* bytes of authentication tag behind each record's ciphertext */
+
+/* Passed on, then redirected, then dropped: the order tells the verdict, here
+ * and to the loader, which also takes the counters' names from this list.
+ */
+enum exit {
+	NOT_IP,
+	NOT_OURS,         /* another address, protocol or port */
+	LATER_FRAGMENT,   /* to our address; its first fragment decides what becomes of it */
+	CONTROL,          /* TCP to our port */
+	CONTROL_SYN,      /* the same, opening a connection, within the limit */
+	REDIRECTED,
+	NO_SOCKET,        /* a fine record, but nobody reads this queue */
+	MALFORMED,        /* no IP header, or a torn transport header for our address */
+	TAGS_TOO_DEEP,    /* more VLAN tags than are read */
+	UNREADABLE,       /* to our address, with a torn or too long chain of extension headers */
+	FRAGMENT,         /* records are never fragmented */
+	BAD_LENGTH,       /* the UDP length says more than the packet holds */
+	SHORT_RECORD,     /* no room for header and tag */
+	BAD_TYPE,
+	UNKNOWN_SESSION,
+	SYN_RATE_LIMITED,
+	EXITS,
+};
+
+/* Set once, before the program is loaded; the verifier then knows it as
+ * constants and the kernel keeps it read-only.
+ */
+struct config {
+	__u8 has_ipv4;
+	__u8 has_ipv6;
+	__be16 port;                /* UDP records and TCP control */
+	__be32 ipv4;
+	__be32 ipv6[4];
+	__u64 syn_interval_ns;      /* one connection more every so often */
+	__u64 syn_burst_ns;         /* how far a source may be ahead of that */
+};
+
+const volatile struct config config;
+
+/* A record as far as it is read here; see qzmq/SPEC.md. */
+struct record_header {
+	__u8 type;
+	__u8 epoch;
+	__be16 stream;
+	__be32 session;
+	__be64 seq;
+};
+
+/* Who opens connections: an IPv4 address, or the first half of an IPv6 address,
+ * because one host may well own all of the second.
+ */
+struct source {
+	__be32 ipv4;
+	__be32 ipv6[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SESSIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} sessions SEC(".maps");
+
+/* The moment at which the source's next connection falls due, were it to open
+ * them evenly. One number is a whole token bucket, and can be exchanged without
+ * a lock.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_SYN_SOURCES);
+	__type(key, struct source);
+	__type(value, __u64);
+} syn_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EXITS);
+	__type(key, __u32);
+	__type(value, struct counter);
+} counters SEC(".maps");
+
+inline_always bool is_for_us(const struct packet *p)
+{
+	if (p->ip4)
+		return config.has_ipv4 && p->ip4->daddr == config.ipv4;
+	if (!p->ip6 || !config.has_ipv6)
+		return false;
+	for (int i = 0; i < 4; i++)
+		if (p->ip6->daddr.in6_u.u6_addr32[i] != config.ipv6[i])
+			return false;
+	return true;
+}
+
+inline_always struct source source_of(const struct packet *p)
+{
+	struct source source = {};
+
+	if (p->ip4) {
+		source.ipv4 = p->ip4->saddr;
+	} else if (p->ip6) {
+		source.ipv6[0] = p->ip6->saddr.in6_u.u6_addr32[0];
+		source.ipv6[1] = p->ip6->saddr.in6_u.u6_addr32[1];
+	}
+	return source;
+}
+
+/* due_of returns the source's entry, made if need be, or NULL when the table
+ * cannot take it.
+ */
+inline_always __u64 *due_of(const struct source *source)
+{
+	__u64 never = 0;
+	__u64 *due = bpf_map_lookup_elem(&syn_sources, source);
+
+	if (due)
+		return due;
+	/* When another CPU was faster, its entry is as good as ours. */
+	bpf_map_update_elem(&syn_sources, source, &never, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&syn_sources, source);
+}
+
+inline_always bool may_open(const struct packet *p)
+{
+	struct source source = source_of(p);
+	__u64 *due = due_of(&source);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!due)
+		return false;
+	for (int i = 0; i < MAX_SYN_ATTEMPTS; i++) {
+		__u64 seen = *(volatile __u64 *)due;
+		__u64 start = seen > now ? seen : now;
+
+		if (start - now > config.syn_burst_ns)
+			return false;
+		if (__sync_val_compare_and_swap(due, seen, start + config.syn_interval_ns) == seen)
+			return true;
+	}
+	return false;
+}
+
+inline_always enum exit decide_tcp(struct packet *p)
+{
+	/* A header torn by fragments could smuggle a SYN past the limit (RFC 3128). */
+	const struct tcphdr *tcp = take(&p->cursor, sizeof(*tcp));
+
+	if (!tcp)
+		return MALFORMED;
+	if (tcp->dest != config.port)
+		return NOT_OURS;
+	if (!tcp->syn || tcp->ack)
+		return CONTROL;
+	return may_open(p) ? CONTROL_SYN : SYN_RATE_LIMITED;
+}
+
+inline_always enum exit decide_udp(struct xdp_md *ctx, struct packet *p)
+{
+	const struct udphdr *udp = take(&p->cursor, sizeof(*udp));
+	const struct record_header *record;
+	__u32 length, session;
+
+	if (!udp)
+		return MALFORMED;
+	if (udp->dest != config.port)
+		return NOT_OURS;
+	if (p->fragment)
+		return FRAGMENT;
+
+	length = bpf_ntohs(udp->len);
+	if (length > sizeof(*udp) + p->cursor.left)
+		return BAD_LENGTH;
+	if (length < sizeof(*udp) + sizeof(*record) + RECORD_TAG)
+		return SHORT_RECORD;
+	record = take(&p->cursor, sizeof(*record));
+	if (!record)
+		return SHORT_RECORD;
+
+	if (record->type != RECORD_DATA)
+		return BAD_TYPE;
+	session = bpf_ntohl(record->session);
+	if (!bpf_map_lookup_elem(&sessions, &session))
+		return UNKNOWN_SESSION;
+	if (bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP) == XDP_REDIRECT)
+		return REDIRECTED;
+	return NO_SOCKET;
+}
+
+static __noinline enum exit decide(struct xdp_md *ctx)
+{
+	struct packet p;
+
+	switch (parse(ctx, &p)) {
+	case PARSED_IP:
+		break;
+	case PARSED_NOT_IP:
+		return NOT_IP;
+	case PARSED_TAGS_TOO_DEEP:
+		return TAGS_TOO_DEEP;
+	default:
+		return MALFORMED;
+	}
+
+	if (!is_for_us(&p))
+		return NOT_OURS;
+
+	switch (find_transport(&p)) {
+	case TRANSPORT_FOUND:
+		break;
+	case TRANSPORT_IN_FIRST_FRAGMENT:
+		return LATER_FRAGMENT;
+	default:
+		return UNREADABLE;
+	}
+
+	if (p.protocol == IPPROTO_UDP)
+		return decide_udp(ctx, &p);
+	if (p.protocol == IPPROTO_TCP)
+		return decide_tcp(&p);
+	return NOT_OURS;
+}
+
+SEC("xdp.frags")
+int steer_outside(struct xdp_md *ctx)
+{
+	enum exit exit = decide(ctx);
+
+	count(&counters, ctx, exit);
+	if (exit == REDIRECTED)
+		return XDP_REDIRECT;
+	return exit < REDIRECTED ? XDP_PASS : XDP_DROP;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,61 @@
+// Command qzmq-gateway carries traffic between sites, sealed under keys from a
+// hybrid post-quantum handshake.
+//
+//	qzmq-gateway --config FILE          run until SIGINT or SIGTERM
+//	qzmq-gateway --config FILE --check  check the configuration and exit
+//
+// Exit codes: 0 fine, 1 it failed, 2 usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/qzmq/gateway/controlplane"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("qzmq-gateway", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	config := flags.String("config", "", "the configuration `FILE`")
+	check := flags.Bool("check", false, "check the configuration and exit")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if *config == "" || flags.NArg() > 0 {
+		fmt.Fprintln(stderr, "usage: qzmq-gateway --config FILE [--check]")
+		return 2
+	}
+	cfg, err := controlplane.Load(*config, os.Getenv)
+	if err == nil && *check {
+		_, err = cfg.ReadIdentity()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	if *check {
+		fmt.Fprintf(stdout, "%s is fine\n", *config)
+		return 0
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := controlplane.Run(ctx, cfg, log); err != nil {
+		log.Error("gateway failed", "reason", err)
+		return 1
+	}
+	return 0
+}

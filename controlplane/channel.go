@@ -1,0 +1,200 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/qzmq/gateway/dataplane"
+	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/record"
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+const (
+	setupTime = 5 * time.Second // for the link set-up, after the handshake
+	pingEvery = time.Second
+	deadAfter = 5 * time.Second // without a word from the peer
+	graceTime = 5 * time.Second // records of a replaced session are still opened
+)
+
+// channel is one control connection and the data session that it set up. The
+// session may outlive the connection.
+type channel struct {
+	link    *link
+	conn    *zmtp.Conn
+	dialled bool   // by this side
+	id      uint32 // of the session, chosen by this side
+	path    dataplane.Path
+	born    time.Time
+	heard   atomic.Int64 // when the peer was last heard, Unix nanoseconds
+	removed sync.Once
+
+	// Guarded by the link's lock.
+	alive   bool // the control connection is there
+	retired bool // replaced or closed: to be removed after the grace
+}
+
+// setUp agrees on the data streams of a fresh control connection (review 2.6).
+// The receiver of a stream opens it before the sender hears of it, so that no
+// record arrives too early. On an error nothing is left behind.
+func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
+	p := l.peering
+	if err := conn.SetReadDeadline(time.Now().Add(setupTime)); err != nil {
+		return nil, fmt.Errorf("set the deadline of the link set-up: %w", err)
+	}
+	id, err := p.engine.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	c = &channel{link: l, conn: conn, dialled: dialled, id: id, born: time.Now()}
+	defer func() {
+		if err != nil {
+			c.remove()
+			c = nil
+		}
+	}()
+
+	own := newOffer(id, p.engine.Streams(), p.wireMTU(), p.local.Port())
+	ours := own.marshal()
+	if dialled {
+		if err := conn.WriteCommand(commandOffer, ours); err != nil {
+			return c, err
+		}
+		theirs, err := expect(conn, commandAccept)
+		if err != nil {
+			return c, err
+		}
+		if err := c.agree(own, theirs, setupHash(ours, theirs)); err != nil {
+			return c, err
+		}
+		return c, conn.WriteCommand(commandReady, nil)
+	}
+	theirs, err := expect(conn, commandOffer)
+	if err != nil {
+		return c, err
+	}
+	if err := c.agree(own, theirs, setupHash(theirs, ours)); err != nil {
+		return c, err
+	}
+	if err := conn.WriteCommand(commandAccept, ours); err != nil {
+		return c, err
+	}
+	_, err = expect(conn, commandReady)
+	return c, err
+}
+
+// expect reads the next command, which has to be this one. The body is a copy.
+func expect(conn *zmtp.Conn, name string) ([]byte, error) {
+	got, body, err := conn.ReadCommand()
+	if err != nil {
+		return nil, err
+	}
+	if got != name {
+		return nil, fmt.Errorf("%w: %s in the place of %s", errCommand, got, name)
+	}
+	return append([]byte(nil), body...), nil
+}
+
+var errCommand = errors.New("unexpected command")
+
+// agree takes the keys of both directions, opens the peer's streams and
+// prepares the path.
+func (c *channel) agree(own offer, theirs []byte, setup [32]byte) error {
+	peer, err := parseOffer(theirs)
+	if err != nil {
+		return err
+	}
+	p, session := c.link.peering, c.conn.Session()
+	remote, err := netip.ParseAddrPort(c.conn.RemoteAddr().String())
+	if err != nil {
+		return fmt.Errorf("the peer's address: %w", err)
+	}
+	openers := make([]*record.Opener, peer.streams)
+	for i := range openers {
+		openers[i] = session.DataOpener(setup, own.session, uint16(i))
+	}
+	c.path = dataplane.Path{
+		Local:   p.local.Addr(),
+		Peer:    netip.AddrPortFrom(remote.Addr().Unmap(), peer.port),
+		WireMTU: int(min(own.wireMTU, peer.wireMTU)),
+		Sealers: make([]*record.Sealer, own.streams),
+	}
+	for i := range c.path.Sealers {
+		c.path.Sealers[i] = session.DataSealer(setup, peer.session, uint16(i))
+	}
+	if err := p.engine.Open(c.id, c.link.cfg.Name, openers); err != nil {
+		return err
+	}
+	p.resolve(c.path.Peer.Addr())
+	return p.steer.AddSession(c.id)
+}
+
+// listen serves the channel until it ends, and says why it did.
+func (c *channel) listen() error {
+	for {
+		if err := c.conn.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
+			return err
+		}
+		name, _, err := c.conn.ReadCommand()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errSilentPeer
+		}
+		if err != nil {
+			return err
+		}
+		c.heard.Store(time.Now().UnixNano())
+		switch name {
+		case commandPing:
+		case commandRotate:
+			c.link.rotate("the peer asks for it")
+		default:
+			return fmt.Errorf("%w: %s", errCommand, name)
+		}
+	}
+}
+
+var errSilentPeer = errors.New("no word from the peer")
+
+// pings sends signs of life until ctx ends or the channel does.
+func (c *channel) pings(ctx context.Context) {
+	t := time.NewTicker(pingEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if c.conn.WriteCommand(commandPing, nil) != nil {
+			return
+		}
+	}
+}
+
+// remove ends the session in the dataplane and in the steering program, and
+// wipes what its keys came from.
+func (c *channel) remove() {
+	c.removed.Do(func() {
+		p := c.link.peering
+		p.engine.Remove(c.id)
+		if err := p.steer.RemoveSession(c.id); err != nil {
+			c.link.log.Error("a session stays in the steering program", "error", err)
+		}
+		c.conn.Session().Close()
+	})
+}
+
+// goodbye says whether the peer itself ended the session on purpose. Only a
+// sealed close is that. Everything else may be an accident or somebody on the
+// path, who must not be able to cut the data.
+func goodbye(err error) bool {
+	var closed *zmtp.ClosedError
+	return errors.As(err, &closed) &&
+		(closed.Alert == handshake.AlertClose || closed.Alert == handshake.AlertSuperseded)
+}

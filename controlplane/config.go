@@ -1,0 +1,166 @@
+package controlplane
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+)
+
+// Config is one gateway's configuration, checked and complete: defaults are
+// filled in and every value has passed the checks of decode.go, so nobody who
+// holds a Config has to look for mistakes in it again. It is a plain value;
+// whoever got it from Load or Parse owns it.
+type Config struct {
+	Gateway GatewayConfig
+	QZMQ    QZMQConfig
+	Links   []LinkConfig // in the order of the file; names are unique
+
+	// Where mistakes are reported that only show once the identity is read.
+	// They are kept apart from the fields above, so that a link that merely
+	// moved to another line compares equal at a reload.
+	file         string
+	identityLine int
+	peerLines    []int // of Links[i].Peer
+}
+
+// GatewayConfig says which machine this is and where its traffic passes.
+type GatewayConfig struct {
+	Name     string // for logs, metrics and the peer's status
+	Identity string // path of the key file, from the working directory if relative
+	Inside   InsideConfig
+	Outside  OutsideConfig
+	Workers  int // 0: one per queue, the default
+	Attach   AttachMode
+	ZeroCopy ZeroCopyMode
+	BusyPoll time.Duration // whole microseconds, 0 (the default) is off
+	Admin    AdminConfig
+}
+
+// InsideConfig is the interface on which the protected hosts are.
+type InsideConfig struct {
+	Interface string
+	IO        InsideIO
+}
+
+// OutsideConfig is the interface towards the peers, and the address by which
+// they know this gateway.
+type OutsideConfig struct {
+	Interface string
+	Address   netip.Addr // IPv4 or IPv6, without a zone
+	Port      uint16     // TCP for control and UDP for data, DefaultPort
+}
+
+// AdminConfig is where the operator asks how things are.
+type AdminConfig struct {
+	Listen netip.AddrPort // HTTP, 127.0.0.1:9580; port 0 lets the kernel choose
+}
+
+// QZMQConfig is how this gateway protects what it carries.
+type QZMQConfig struct {
+	Mode         handshake.Mode  // handshake.ModeHybrid, the only one in this version
+	DefaultSuite handshake.Suite // one that Mode admits; handshake.DefaultSuite
+	KeyRotation  RotationConfig
+}
+
+// RotationConfig says when a session is replaced by a new one: as soon as any
+// of the three is reached.
+type RotationConfig struct {
+	MaxMessages uint64        // records, DefaultMaxMessages
+	MaxBytes    uint64        // bytes of payload, DefaultMaxBytes
+	MaxAge      time.Duration // whole seconds, DefaultMaxAge
+}
+
+// LinkConfig is one peer gateway and the traffic that goes to it.
+type LinkConfig struct {
+	Name     string
+	Peer     handshake.Fingerprint // of the peer's identity, unique among the links
+	Endpoint netip.AddrPort        // the zero value: this side only listens
+	Routes   []netip.Prefix        // masked; no other link has an equal one
+	Services []ServiceConfig       // nil: all traffic to Routes is protected
+	Other    OtherTraffic          // traffic to Routes that no service names
+	Phase    Phase
+}
+
+// ServiceConfig names ports whose traffic a link protects.
+type ServiceConfig struct {
+	Name  string // unique in its link
+	Ports []PortRange
+}
+
+// PortRange is the ports from First to Last, both included.
+type PortRange struct{ First, Last uint16 }
+
+// String writes the range as the configuration does: 5555 or 5555-5560.
+func (r PortRange) String() string {
+	if r.First == r.Last {
+		return strconv.Itoa(int(r.First))
+	}
+	return strconv.Itoa(int(r.First)) + "-" + strconv.Itoa(int(r.Last))
+}
+
+// InsideIO is how the gateway exchanges packets with the inside.
+type InsideIO string
+
+const (
+	IOAuto InsideIO = "auto" // the default: the best this version has
+	IOXDP  InsideIO = "xdp"
+)
+
+// AttachMode is how the XDP programs are attached.
+type AttachMode string
+
+const (
+	AttachAuto    AttachMode = "auto" // the default: native where the driver has it, else generic
+	AttachNative  AttachMode = "native"
+	AttachGeneric AttachMode = "generic"
+)
+
+// ZeroCopyMode is whether the NIC works in our memory without a copy.
+type ZeroCopyMode string
+
+const (
+	ZeroCopyAuto ZeroCopyMode = "auto" // the default: where the driver has it
+	ZeroCopyOn   ZeroCopyMode = "on"   // the gateway does not start without it
+	ZeroCopyOff  ZeroCopyMode = "off"
+)
+
+// OtherTraffic is what happens to packets that go to a link's routes but belong
+// to none of its services.
+type OtherTraffic string
+
+const (
+	OtherPass OtherTraffic = "pass" // the default: the kernel forwards it in the clear
+	OtherDrop OtherTraffic = "drop"
+)
+
+// Phase is how far a link is rolled out.
+type Phase string
+
+// PhaseEnforce, the default, protects all of the link's traffic and lets none
+// of it pass in the clear.
+const PhaseEnforce Phase = "enforce"
+
+// What applies where the file says nothing.
+const (
+	DefaultPort        = 5580
+	DefaultMaxMessages = 1 << 32
+	DefaultMaxBytes    = 1 << 40
+	DefaultMaxAge      = 600 * time.Second
+)
+
+// What a rotation may be put off to. A stream has 256 epochs of at most 2^27
+// records and 2^34 blocks of 16 bytes; half of that leaves room for the session
+// that takes over to come up late.
+const (
+	mostMessages = 256 << 27 / 2
+	mostBytes    = 256 << 34 * 16 / 2
+	mostAge      = 24 * time.Hour
+)
+
+const (
+	_ = uint64(mostMessages - DefaultMaxMessages)
+	_ = uint64(mostBytes - DefaultMaxBytes)
+	_ = uint64(mostAge - DefaultMaxAge)
+)

@@ -1,0 +1,214 @@
+package controlplane
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+)
+
+// env stands for the environment of a test.
+type env map[string]string
+
+func (e env) get(name string) string { return e[name] }
+
+// peerText is a fingerprint that belongs to nobody: the n-th of them.
+func peerText(n byte) string { return handshake.Fingerprint{n}.String() }
+
+// minimal has every required key and nothing else.
+const minimal = `gateway:
+  name: site-a
+  identity: /etc/qzmq/a.key
+  inside: { interface: eth1 }
+  outside: { interface: eth2, address: 192.0.2.1 }
+`
+
+func TestParseDefaults(t *testing.T) {
+	c, err := Parse("a.yaml", []byte(minimal), env{}.get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Gateway: GatewayConfig{
+			Name:     "site-a",
+			Identity: "/etc/qzmq/a.key",
+			Inside:   InsideConfig{Interface: "eth1", IO: "auto"},
+			Outside:  OutsideConfig{Interface: "eth2", Address: netip.MustParseAddr("192.0.2.1"), Port: 5580},
+			Workers:  0,
+			Attach:   "auto",
+			ZeroCopy: "auto",
+			BusyPoll: 0,
+			Admin:    AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580")},
+		},
+		QZMQ: QZMQConfig{
+			Mode:         handshake.ModeHybrid,
+			DefaultSuite: handshake.DefaultSuite(),
+			KeyRotation:  RotationConfig{MaxMessages: 4294967296, MaxBytes: 1099511627776, MaxAge: 600 * time.Second},
+		},
+		file: "a.yaml", identityLine: 3,
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+func TestParseEverything(t *testing.T) {
+	file := `
+gateway:
+  name: site-a
+  identity: a.key
+  inside:  { interface: eth1, io: xdp }
+  outside: { interface: eth2.7, address: "2001:db8::1", port: 5581 }
+  workers: 4
+  attach: native
+  zero_copy: on
+  busy_poll_us: 50
+  admin: { listen: "[::1]:0" }
+qzmq:
+  enabled: true
+  mode: hybrid
+  default_suite: { kem: x25519+mlkem1024, sig: mldsa65, aead: chacha20poly1305, hash: sha256 }
+  key_rotation: { max_messages: 1000, max_bytes: 1000000, max_age_s: 30 }
+links:
+  - name: site-b
+    peer: ` + peerText(1) + `
+    endpoint: "[2001:db8::2]:5580"
+    routes: [10.2.0.0/24, "fd00:2::/64"]
+    services:
+      - { name: orders, ports: [5555-5560, 6000] }
+      - { name: md, ports: ["7000"] }
+    other: drop
+    phase: enforce
+  - name: site-c
+    peer: ` + peerText(2) + `
+    routes: [10.2.0.128/25]
+`
+	c, err := Parse("a.yaml", []byte(file), env{}.get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite, err := handshake.ParseSuite("x25519+mlkem1024", "mldsa65", "chacha20poly1305", "sha256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Gateway: GatewayConfig{
+			Name:     "site-a",
+			Identity: "a.key",
+			Inside:   InsideConfig{Interface: "eth1", IO: IOXDP},
+			Outside:  OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581},
+			Workers:  4,
+			Attach:   AttachNative,
+			ZeroCopy: ZeroCopyOn,
+			BusyPoll: 50 * time.Microsecond,
+			Admin:    AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0")},
+		},
+		QZMQ: QZMQConfig{
+			Mode:         handshake.ModeHybrid,
+			DefaultSuite: suite,
+			KeyRotation:  RotationConfig{MaxMessages: 1000, MaxBytes: 1000000, MaxAge: 30 * time.Second},
+		},
+		Links: []LinkConfig{{
+			Name:     "site-b",
+			Peer:     handshake.Fingerprint{1},
+			Endpoint: netip.MustParseAddrPort("[2001:db8::2]:5580"),
+			Routes:   []netip.Prefix{netip.MustParsePrefix("10.2.0.0/24"), netip.MustParsePrefix("fd00:2::/64")},
+			Services: []ServiceConfig{
+				{Name: "orders", Ports: []PortRange{{5555, 5560}, {6000, 6000}}},
+				{Name: "md", Ports: []PortRange{{7000, 7000}}},
+			},
+			Other: OtherDrop,
+			Phase: PhaseEnforce,
+		}, {
+			Name:   "site-c",
+			Peer:   handshake.Fingerprint{2},
+			Routes: []netip.Prefix{netip.MustParsePrefix("10.2.0.128/25")},
+			Other:  OtherPass,
+			Phase:  PhaseEnforce,
+		}},
+		file: "a.yaml", identityLine: 4, peerLines: []int{19, 28},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+func TestPortRangeString(t *testing.T) {
+	for want, r := range map[string]PortRange{"5555": {5555, 5555}, "5555-5560": {5555, 5560}} {
+		if got := r.String(); got != want {
+			t.Errorf("ports %d to %d are written %s", r.First, r.Last, got)
+		}
+	}
+}
+
+func TestExamplesLoad(t *testing.T) {
+	e := env{"QZMQ_IDENTITY": "/etc/qzmq/site.key", "QZMQ_PEER": peerText(1)}
+	for _, name := range []string{"site-a", "site-b"} {
+		c, err := Load(filepath.Join("..", "configs", name+".yaml"), e.get)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if c.Gateway.Name != name || c.Gateway.Identity != e["QZMQ_IDENTITY"] || len(c.Links) == 0 || c.Links[0].Peer != (handshake.Fingerprint{1}) {
+			t.Errorf("%s: got %+v", name, c)
+		}
+	}
+}
+
+func TestLoadWithoutFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.yaml")
+	if _, err := Load(path, env{}.get); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadIdentityOfConfig(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "a.key")
+	own, err := CreateIdentity(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse := func(identity, peer string) *Config {
+		t.Helper()
+		text := strings.ReplaceAll(minimal, "/etc/qzmq/a.key", identity) +
+			"links:\n- { name: x, peer: " + peerText(1) + ", routes: [10.3.0.0/24] }\n" +
+			"- name: b\n  routes: [10.2.0.0/24]\n  peer: " + peer + "\n"
+		c, err := Parse("a.yaml", []byte(text), env{}.get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	id, err := parse(key, peerText(2)).ReadIdentity()
+	if err != nil || id.Fingerprint() != own.Fingerprint() {
+		t.Errorf("got %v, %v", id, err)
+	}
+
+	_, err = parse(key, own.Fingerprint().String()).ReadIdentity()
+	want := "a.yaml:10: links[1].peer: is the fingerprint of this gateway's own identity"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = parse(key, peerText(2)).ReadIdentity()
+	want = "a.yaml:3: gateway.identity: " + key + " has mode 0644, which lets others than its owner at the key; it must be 0600"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+
+	_, err = parse(filepath.Join(dir, "none"), peerText(2)).ReadIdentity()
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "a.yaml:3: gateway.identity: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,17 @@
+// Package controlplane decides who may talk, with which keys, and until when.
+//
+//	config.go      what the operator wrote, checked
+//	gateway.go     the parts of a running gateway, started and stopped in order
+//	interfaces.go  the two interfaces: steering programs, AF_XDP sockets, queues
+//	peering.go     control connections: dialling, listening, the handshake
+//	link.go        one peer: its channels, which of them carries data, rotation
+//	channel.go     one control connection: the link set-up, then liveness
+//	resolver.go    next hops from the kernel's routes and neighbours
+//	guard.go       what keeps protected traffic in when the gateway is not running
+//	metrics.go     what an operator's monitoring reads
+//
+// A control connection is QZMQ over TCP through the kernel. When its handshake
+// is finished, both sides exchange an offer with a fresh nonce each, and the
+// keys of the data streams follow from both (channel.go). Data goes on while
+// the control connection is away; what ends it is its age.
+package controlplane

@@ -1,0 +1,175 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/qzmq/gateway/dataplane"
+)
+
+// Run starts the gateway and serves until ctx ends. Either all of it runs, or
+// Run fails and nothing is left attached. On the way out links are closed in
+// good order, and the guard stays in the kernel: what is protected must not
+// leave in clear because the gateway is not running.
+//
+// The order of the start is that of safety: the guard before anything else, the
+// steering before the first key, the listener last.
+func Run(ctx context.Context, cfg *Config, log *slog.Logger) (err error) {
+	g, err := start(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, g.interfaces.close())
+		log.Info("gateway stopped; the kernel still blocks the protected routes",
+			"to_release", fmt.Sprintf("ip rule flush protocol %d; ip -6 rule flush protocol %d", guardProtocol, guardProtocol))
+	}()
+	return g.run(ctx)
+}
+
+// gateway is everything that start made and run serves.
+type gateway struct {
+	cfg        *Config
+	log        *slog.Logger
+	interfaces *interfaces
+	engine     *dataplane.Engine
+	resolver   *resolver
+	peering    *peering
+	control    net.Listener
+	admin      *admin
+}
+
+func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{cfg: cfg, log: log}
+	identity, err := cfg.ReadIdentity()
+	if err != nil {
+		return nil, err
+	}
+	c := &cfg.Gateway
+	local, router4, router6, err := localPrefixes(c.Inside.Interface)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := steeringRoutes(cfg.Links, local)
+	if err != nil {
+		return nil, err
+	}
+	if err := syncGuard(c.Inside.Interface, guardRules(cfg.Links)); err != nil {
+		return nil, fmt.Errorf("block protected traffic while the gateway is not running: %w", err)
+	}
+	if g.interfaces, err = openInterfaces(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.abandon())
+		}
+	}()
+
+	g.engine = dataplane.NewEngine(g.interfaces.queues, func(dst netip.Addr) { g.resolver.want(insideSide, dst) })
+	g.engine.SetRouter(router4, router6)
+	g.engine.SetRoutes(linkRoutes(cfg.Links))
+	if g.resolver, err = newResolver(log, c.Inside.Interface, c.Outside.Interface, g.engine.SetHops); err != nil {
+		return g, err
+	}
+	if err = g.interfaces.inside.SetRoutes(routes); err != nil {
+		return g, err
+	}
+	g.peering = &peering{
+		identity: identity,
+		suite:    cfg.QZMQ.DefaultSuite,
+		local:    netip.AddrPortFrom(c.Outside.Address, c.Outside.Port),
+		rotation: cfg.QZMQ.KeyRotation,
+		engine:   g.engine,
+		steer:    g.interfaces.steer,
+		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
+		wireMTU:  func() int { return min(g.resolver.mtu(outsideSide), g.interfaces.mostWireMTU()) },
+		log:      log,
+		meter:    newHandshakeMeter(),
+	}
+	g.peering.addLinks(cfg.Links)
+	if g.admin, err = newAdmin(g); err != nil {
+		return g, err
+	}
+	if g.control, err = net.Listen("tcp", g.peering.local.String()); err != nil {
+		return g, fmt.Errorf("listen for control connections: %w", err)
+	}
+	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(),
+		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_mode", g.interfaces.insideMode,
+		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
+		"control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
+	return g, nil
+}
+
+// abandon undoes what start did before it failed.
+func (g *gateway) abandon() error {
+	if g.admin != nil {
+		g.admin.listener.Close()
+	}
+	if g.resolver != nil {
+		g.resolver.close()
+	}
+	return g.interfaces.close()
+}
+
+// run serves until ctx ends. Packets are carried until the links have said
+// goodbye.
+func (g *gateway) run(ctx context.Context) error {
+	carrying, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var under sync.WaitGroup
+	failed := make(chan error, 2)
+	under.Go(func() { g.engine.Run(carrying) })
+	under.Go(func() {
+		if err := g.resolver.run(carrying); err != nil && carrying.Err() == nil {
+			failed <- fmt.Errorf("next hops: %w", err)
+		}
+	})
+	under.Go(func() {
+		if err := g.admin.serve(carrying); err != nil {
+			failed <- fmt.Errorf("admin: %w", err)
+		}
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failure error
+	var linked sync.WaitGroup
+	linked.Go(func() { g.peering.run(ctx, g.control) })
+	select {
+	case <-ctx.Done():
+	case failure = <-failed:
+		cancel()
+	}
+	linked.Wait()
+	stop()
+	under.Wait()
+	return failure
+}
+
+func guardRules(links []LinkConfig) []guardRule {
+	var rules []guardRule
+	for _, l := range links {
+		var ports []PortRange
+		if l.Other != OtherDrop {
+			for _, s := range l.Services {
+				ports = append(ports, s.Ports...)
+			}
+		}
+		for _, prefix := range l.Routes {
+			rules = append(rules, guardRule{route: prefix, services: ports})
+		}
+	}
+	return rules
+}
+
+func linkRoutes(links []LinkConfig) map[string][]netip.Prefix {
+	routes := map[string][]netip.Prefix{}
+	for _, l := range links {
+		routes[l.Name] = l.Routes
+	}
+	return routes
+}

@@ -1,0 +1,249 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/qzmq/gateway/bpf"
+	"github.com/qzmq/gateway/dataplane"
+	"github.com/qzmq/gateway/dataplane/xsk"
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+)
+
+// interfaces are the gateway's two, with their programs and sockets. On the
+// inside everything that is protected goes to a socket; on the outside, every
+// record of a known session.
+type interfaces struct {
+	inside                  *bpf.Inside
+	steer                   *bpf.Outside
+	insideMode, outsideMode bpf.AttachMode
+	insideXSK, outsideXSK   []*xsk.Socket // by queue
+	wakes                   []*xsk.Wake   // by queue
+	queues                  []dataplane.Queue
+}
+
+// openInterfaces attaches the programs and opens a socket for every queue. The
+// programs know no route and no session yet. On an error nothing is left.
+func openInterfaces(c *GatewayConfig) (f *interfaces, err error) {
+	f = &interfaces{}
+	defer func() {
+		if err != nil {
+			f.close()
+			f = nil
+		}
+	}()
+	workers, err := countQueues(c)
+	if err != nil {
+		return f, err
+	}
+	if f.inside, err = bpf.LoadInside(); err != nil {
+		return f, err
+	}
+	if f.steer, err = bpf.LoadOutside(bpf.OutsideConfig{Addresses: []netip.Addr{c.Outside.Address}, Port: c.Outside.Port}); err != nil {
+		return f, err
+	}
+	if f.insideMode, err = attach(f.inside, c.Inside.Interface, c.Attach); err != nil {
+		return f, err
+	}
+	if f.outsideMode, err = attach(f.steer, c.Outside.Interface, c.Attach); err != nil {
+		return f, err
+	}
+	if f.insideXSK, err = openSockets(f.inside, c, c.Inside.Interface, workers, f.insideMode); err != nil {
+		return f, err
+	}
+	if f.outsideXSK, err = openSockets(f.steer, c, c.Outside.Interface, workers, f.outsideMode); err != nil {
+		return f, err
+	}
+	for i := range workers {
+		wake, err := xsk.NewWake()
+		if err != nil {
+			return f, err
+		}
+		f.wakes = append(f.wakes, wake)
+		in, out := f.insideXSK[i], f.outsideXSK[i]
+		f.queues = append(f.queues, dataplane.Queue{
+			Inside: in, Outside: out, Wake: wake.Wake,
+			Wait: func(d time.Duration) { xsk.Wait(d, wake, in, out) },
+		})
+	}
+	return f, nil
+}
+
+// countQueues gives the number of workers: one for each receive queue, of which
+// both interfaces must have the same number, since a queue without a worker
+// would only drop.
+func countQueues(c *GatewayConfig) (int, error) {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return 0, fmt.Errorf("ask for the number of queues: %w", err)
+	}
+	defer e.Close()
+	var queues [2]int
+	for i, name := range []string{c.Inside.Interface, c.Outside.Interface} {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return 0, fmt.Errorf("interface %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperDown {
+			return 0, fmt.Errorf("interface %s is down", name)
+		}
+		channels, err := e.GetChannels(name)
+		switch {
+		case err == nil:
+			queues[i] = int(channels.CombinedCount + channels.RxCount)
+		default: // a driver without channels has one queue
+			queues[i] = 1
+		}
+	}
+	if queues[0] != queues[1] {
+		return 0, fmt.Errorf("%s has %d receive queues and %s has %d: make them equal, for example with ethtool -L",
+			c.Inside.Interface, queues[0], c.Outside.Interface, queues[1])
+	}
+	if c.Workers != 0 && c.Workers != queues[0] {
+		return 0, fmt.Errorf("gateway.workers is %d, but %s and %s have %d queues, and each needs a worker",
+			c.Workers, c.Inside.Interface, c.Outside.Interface, queues[0])
+	}
+	return queues[0], nil
+}
+
+// program is what both steering programs can do.
+type program interface {
+	Attach(ifindex int, mode bpf.AttachMode) (bpf.AttachMode, error)
+	Register(queue int, fd int) error
+}
+
+func attach(p program, name string, mode AttachMode) (bpf.AttachMode, error) {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return "", fmt.Errorf("interface %s: %w", name, err)
+	}
+	got, err := p.Attach(link.Attrs().Index, bpf.AttachMode(mode))
+	if err != nil {
+		return "", fmt.Errorf("interface %s: %w", name, err)
+	}
+	return got, nil
+}
+
+func openSockets(p program, c *GatewayConfig, name string, n int, mode bpf.AttachMode) (sockets []*xsk.Socket, err error) {
+	zeroCopy, err := xsk.ParseMode(string(c.ZeroCopy))
+	if err != nil {
+		return nil, err
+	}
+	for queue := range n {
+		s, err := xsk.Open(xsk.Config{
+			Interface: name, Queue: queue, Mode: zeroCopy, Generic: mode == bpf.AttachGeneric, BusyPoll: c.BusyPoll,
+		})
+		if err != nil {
+			return sockets, fmt.Errorf("interface %s, queue %d: %w", name, queue, err)
+		}
+		sockets = append(sockets, s)
+		if err := p.Register(queue, s.FD()); err != nil {
+			return sockets, fmt.Errorf("interface %s, queue %d: %w", name, queue, err)
+		}
+	}
+	return sockets, nil
+}
+
+// mostWireMTU is the largest outer IP packet that fits a chunk on both sides.
+func (f *interfaces) mostWireMTU() int {
+	const linkHeader = 22 // with two VLAN tags
+	return f.outsideXSK[0].Info().MaxReceive - linkHeader
+}
+
+// close detaches the programs first, so that no packet is steered to a socket
+// that is gone.
+func (f *interfaces) close() error {
+	var errs []error
+	if f.inside != nil {
+		errs = append(errs, f.inside.Close())
+	}
+	if f.steer != nil {
+		errs = append(errs, f.steer.Close())
+	}
+	for _, s := range slices.Concat(f.insideXSK, f.outsideXSK) {
+		errs = append(errs, s.Close())
+	}
+	for _, w := range f.wakes {
+		w.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// steeringRoutes says what steer_inside takes: the links' routes, but nothing
+// that is the gateway's own or its neighbours' affair, even where a link's
+// route is as wide as 0.0.0.0/0.
+func steeringRoutes(links []LinkConfig, local []netip.Prefix) ([]bpf.Route, error) {
+	var routes []bpf.Route
+	taken := map[netip.Prefix]string{}
+	for _, l := range links {
+		for _, prefix := range l.Routes {
+			taken[prefix] = l.Name
+			r := bpf.Route{Prefix: prefix, OtherDrop: l.Other == OtherDrop}
+			for _, s := range l.Services {
+				for _, ports := range s.Ports {
+					r.Services = append(r.Services, bpf.Range(ports))
+				}
+			}
+			routes = append(routes, r)
+		}
+	}
+	seen := map[netip.Prefix]bool{}
+	for _, prefix := range append(local, neverProtected...) {
+		if name := taken[prefix]; name != "" {
+			return nil, fmt.Errorf("link %s: route %v is this gateway's own network", name, prefix)
+		}
+		if !seen[prefix] {
+			seen[prefix] = true
+			routes = append(routes, bpf.Route{Prefix: prefix, Local: true})
+		}
+	}
+	return routes, nil
+}
+
+// neverProtected are the destinations that are for the local network only.
+var neverProtected = []netip.Prefix{
+	netip.MustParsePrefix("224.0.0.0/4"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("fe80::/10"),
+}
+
+// localPrefixes are the gateway's own addresses, on whatever interface, and the
+// networks that the inside interface is connected to; and the inside addresses
+// that ICMP errors come from.
+func localPrefixes(inside string) (prefixes []netip.Prefix, v4, v6 netip.Addr, err error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, v4, v6, fmt.Errorf("list the interfaces: %w", err)
+	}
+	for _, link := range links {
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		if err != nil {
+			return nil, v4, v6, fmt.Errorf("list the addresses of %s: %w", link.Attrs().Name, err)
+		}
+		for _, a := range addrs {
+			addr, ok := netip.AddrFromSlice(a.IP)
+			if addr = addr.Unmap(); !ok || addr.IsLinkLocalUnicast() || addr.IsLoopback() {
+				continue
+			}
+			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
+			if link.Attrs().Name != inside {
+				continue
+			}
+			bits, _ := a.Mask.Size()
+			prefixes = append(prefixes, netip.PrefixFrom(addr, bits).Masked())
+			switch {
+			case addr.Is4() && !v4.IsValid():
+				v4 = addr
+			case addr.Is6() && !v6.IsValid():
+				v6 = addr
+			}
+		}
+	}
+	return prefixes, v4, v6, nil
+}

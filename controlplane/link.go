@@ -1,0 +1,226 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// settleTime is what two channels get to prove that they live.
+const settleTime = 2500 * time.Millisecond
+
+// link is one peer. It has no channel, one, or for a short while several: while
+// a session is replaced, and when both sides dial at once.
+type link struct {
+	peering *peering
+	cfg     LinkConfig
+	log     *slog.Logger
+	decider bool // of two channels, the side with the smaller fingerprint closes one
+
+	dial chan bool // a request to dial; true for a new session beside the present one
+
+	mu       sync.Mutex
+	channels []*channel // whose sessions are installed, oldest first
+	sealing  *channel   // whose path the dataplane has
+	rotateBy time.Time  // when the sealing session is to be replaced
+	rotating time.Time  // when that was last set going; zero once there is a new one
+	failure  string     // what was logged last, so that it is logged once
+}
+
+func newLink(p *peering, cfg LinkConfig) *link {
+	own := p.identity.Fingerprint()
+	return &link{
+		peering: p, cfg: cfg,
+		log:     p.log.With("link", cfg.Name),
+		decider: slices.Compare(own[:], cfg.Peer[:]) < 0,
+		dial:    make(chan bool, 1),
+	}
+}
+
+// open sets up a fresh control connection and has its session carry the link's
+// data. It owns conn; run serves what it returns.
+func (l *link) open(conn *zmtp.Conn, dialled bool) (*channel, error) {
+	c, err := l.setUp(conn, dialled)
+	if err != nil {
+		conn.CloseWith(handshake.AlertFor(err))
+		return nil, fmt.Errorf("link set-up: %w", err)
+	}
+	l.join(c)
+	return c, nil
+}
+
+// run serves a channel until it or ctx ends.
+func (l *link) run(ctx context.Context, c *channel) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go c.pings(ctx)
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	defer stop()
+	if l.decider {
+		go l.settle(ctx, c)
+	}
+	l.leave(c, c.listen())
+	c.conn.Close()
+}
+
+// join makes c the channel whose session seals from now on.
+func (l *link) join(c *channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.alive = true
+	c.heard.Store(time.Now().UnixNano())
+	for _, other := range l.channels {
+		if !other.alive {
+			l.retire(other)
+		}
+	}
+	l.channels = append(l.channels, c)
+	l.choose()
+	l.failure = ""
+	l.log.Info("link is up", "peer", l.cfg.Peer, "address", c.path.Peer, "wire_mtu", c.path.WireMTU,
+		"suite", c.conn.Session().Suite(), "dialled", c.dialled, "handshake", c.conn.HandshakeTime())
+}
+
+// leave takes note that c's control connection ended. Its data goes on, unless
+// the peer said goodbye.
+func (l *link) leave(c *channel, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.alive = false
+	if goodbye(why) || l.anyAlive() {
+		l.retire(c)
+	}
+	l.choose()
+	l.log.Info("control channel ended", "reason", why, "data_goes_on", l.sealing != nil)
+	if !l.anyAlive() {
+		l.askToDial(false)
+	}
+}
+
+func (l *link) connected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.anyAlive()
+}
+
+func (l *link) anyAlive() bool {
+	return slices.ContainsFunc(l.channels, func(c *channel) bool { return c.alive })
+}
+
+// retire has c's session removed once late records have arrived.
+func (l *link) retire(c *channel) {
+	if c.retired {
+		return
+	}
+	c.retired = true
+	time.AfterFunc(graceTime, func() { l.forget(c) })
+}
+
+func (l *link) forget(c *channel) {
+	l.mu.Lock()
+	l.channels = slices.DeleteFunc(l.channels, func(o *channel) bool { return o == c })
+	c.retired = true
+	l.choose()
+	l.mu.Unlock()
+	c.remove()
+}
+
+// choose gives the dataplane the path of the newest session: of those whose
+// channel is there, or else of those that only lost it.
+func (l *link) choose() {
+	var best *channel
+	for _, c := range l.channels {
+		if !c.retired && (best == nil || c.alive || !best.alive) {
+			best = c
+		}
+	}
+	if best == l.sealing {
+		return
+	}
+	l.sealing = best
+	if best == nil {
+		l.peering.engine.Stop(l.cfg.Name)
+		return
+	}
+	if err := l.peering.engine.Install(best.id, best.path); err != nil {
+		l.log.Error("the link cannot seal", "error", err)
+	}
+	part := askAt
+	if best.dialled {
+		part = rotateAt - jitter*rand.Float64()
+	}
+	l.rotateBy = best.born.Add(time.Duration(float64(l.peering.rotation.MaxAge) * part))
+	l.rotating = time.Time{}
+}
+
+// settle leaves one channel, some time after the newest made them two: one that
+// this side dialled if it lives, otherwise the newest. Only the side with the
+// smaller fingerprint settles, so both cannot close each other's favourite.
+func (l *link) settle(ctx context.Context, newest *channel) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(settleTime):
+	}
+	lately := time.Now().Add(-settleTime).UnixNano()
+	preferred := func(c *channel) bool { return c.dialled && c.heard.Load() > lately }
+	keep := newest
+	var rest []*channel
+	l.mu.Lock()
+	for _, c := range l.channels {
+		if c.alive && preferred(c) && (!preferred(keep) || c.born.After(keep.born)) {
+			keep = c
+		}
+	}
+	for _, c := range l.channels {
+		if c.alive && c != keep {
+			rest = append(rest, c)
+			c.alive = false // so that choose does not come back to it
+			l.retire(c)
+		}
+	}
+	l.choose()
+	l.mu.Unlock()
+	for _, c := range rest {
+		c.conn.CloseWith(handshake.AlertSuperseded)
+	}
+}
+
+func (l *link) askToDial(rotate bool) {
+	select {
+	case l.dial <- rotate:
+	default: // it will dial anyway
+	}
+}
+
+// close ends every channel with a sealed goodbye and removes the sessions.
+func (l *link) close() {
+	l.mu.Lock()
+	channels := slices.Clone(l.channels)
+	l.mu.Unlock()
+	var all sync.WaitGroup
+	for _, c := range channels {
+		all.Go(func() { c.conn.Close() })
+	}
+	all.Wait()
+	for _, c := range channels {
+		l.forget(c)
+	}
+}
+
+// fail logs a failure, once for each new reason.
+func (l *link) fail(what string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if why := cause(err); why != l.failure {
+		l.failure = why
+		l.log.Warn(what, "peer", l.cfg.Peer, "reason", why)
+	}
+}

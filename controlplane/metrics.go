@@ -1,0 +1,191 @@
+package controlplane
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/qzmq/gateway/bpf"
+	"github.com/qzmq/gateway/dataplane"
+	"github.com/qzmq/gateway/dataplane/xsk"
+	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// handshakeMeter counts handshakes as they end.
+type handshakeMeter struct {
+	count *prometheus.CounterVec
+	took  *prometheus.HistogramVec
+}
+
+func newHandshakeMeter() *handshakeMeter {
+	return &handshakeMeter{
+		count: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "qzmq_handshakes_total", Help: "Handshakes that ended, by the part we took and how they ended.",
+		}, []string{"role", "result"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "qzmq_handshake_seconds", Help: "Time of finished handshakes, from the ClientHello on.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"role"}),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *handshakeMeter) Describe(d chan<- *prometheus.Desc) { m.count.Describe(d); m.took.Describe(d) }
+
+// Collect implements prometheus.Collector.
+func (m *handshakeMeter) Collect(c chan<- prometheus.Metric) { m.count.Collect(c); m.took.Collect(c) }
+
+// done counts one handshake. The result of a failure is the alert's name, of
+// which there are few.
+func (m *handshakeMeter) done(role string, conn *zmtp.Conn, err error) {
+	if err != nil {
+		m.count.WithLabelValues(role, handshakeResult(err)).Inc()
+		return
+	}
+	m.count.WithLabelValues(role, "ok").Inc()
+	m.took.WithLabelValues(role).Observe(conn.HandshakeTime().Seconds())
+}
+
+func (m *handshakeMeter) refused(result string) { m.count.WithLabelValues("responder", result).Inc() }
+
+// collector reads everything else when it is asked.
+type collector struct{ g *gateway }
+
+var (
+	queueLabels = []string{"queue", "direction"}
+	linkLabels  = []string{"link", "direction"}
+
+	queuePackets = desc("queue_packets_total", "Records sealed (out) and opened (in).", queueLabels...)
+	queueBytes   = desc("queue_bytes_total", "Bytes of inner packets sealed (out) and opened (in).", queueLabels...)
+	drops        = desc("drops_total", "Packets that died in the dataplane, by reason.", "queue", "reason")
+	answered     = desc("icmp_errors_total", "ICMP errors sent for packets that could not be carried.", "queue")
+
+	linkUp      = desc("link_up", "1 while the link has a control connection and keys.", "link", "peer")
+	linkRecords = desc("link_packets_total", "Records sealed (out) and opened (in) for a link.", linkLabels...)
+	linkBytes   = desc("link_bytes_total", "Bytes of inner packets for a link.", linkLabels...)
+	linkForged  = desc("link_forged_total", "Records of the link's sessions that were not authentic.", "link")
+	sessionAge  = desc("link_session_age_seconds", "Age of the keys that seal for the link.", "link")
+
+	steered      = desc("steering_packets_total", "Packets at each exit of the XDP programs.", "program", "exit")
+	steeredBytes = desc("steering_bytes_total", "Bytes of frames at each exit of the XDP programs.", "program", "exit")
+
+	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages")
+	socketEvents = desc("socket_events_total", "What happened to each AF_XDP socket.", "side", "queue", "event")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("qzmq_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(d chan<- *prometheus.Desc) {
+	for _, one := range []*prometheus.Desc{
+		queuePackets, queueBytes, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
+		steered, steeredBytes, socketInfo, socketEvents,
+	} {
+		d <- one
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for i, s := range c.g.engine.Stats() {
+		queue := strconv.Itoa(i)
+		count(queuePackets, s.Out.Records, queue, "out")
+		count(queuePackets, s.In.Records, queue, "in")
+		count(queueBytes, s.Out.Bytes, queue, "out")
+		count(queueBytes, s.In.Bytes, queue, "in")
+		count(answered, s.Answered, queue)
+		for _, d := range dataplane.Drops() {
+			count(drops, s.Dropped[d], queue, d.String())
+		}
+	}
+	for _, l := range c.g.peering.links {
+		name, up, born := l.state()
+		used := c.g.engine.Usage(name)
+		gauge(linkUp, up, name, l.cfg.Peer.String())
+		count(linkRecords, used.Sealed.Records, name, "out")
+		count(linkRecords, used.Opened.Records, name, "in")
+		count(linkBytes, used.Sealed.Bytes, name, "out")
+		count(linkBytes, used.Opened.Bytes, name, "in")
+		count(linkForged, used.Forged, name)
+		if !born.IsZero() {
+			gauge(sessionAge, time.Since(born).Seconds(), name)
+		}
+	}
+	for _, p := range []struct {
+		name string
+		read func() ([]bpf.Counter, error)
+	}{{"inside", c.g.interfaces.inside.Counters}, {"outside", c.g.interfaces.steer.Counters}} {
+		counters, err := p.read()
+		if err != nil {
+			out <- prometheus.NewInvalidMetric(steered, err)
+			continue
+		}
+		for _, one := range counters {
+			count(steered, one.Packets, p.name, one.Name)
+			count(steeredBytes, one.Bytes, p.name, one.Name)
+		}
+	}
+	for i := range c.g.interfaces.queues {
+		c.socket(out, "inside", i, c.g.interfaces.insideXSK[i], c.g.interfaces.insideMode)
+		c.socket(out, "outside", i, c.g.interfaces.outsideXSK[i], c.g.interfaces.outsideMode)
+	}
+}
+
+func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int, s *xsk.Socket, mode bpf.AttachMode) {
+	q, info := strconv.Itoa(queue), s.Info()
+	out <- prometheus.MustNewConstMetric(socketInfo, prometheus.GaugeValue, 1, info.Interface, side, q, string(mode),
+		strconv.FormatBool(info.ZeroCopy), strconv.FormatBool(info.NeedWakeup), strconv.FormatBool(info.HugePages))
+	stats, err := s.Stats()
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(socketEvents, err)
+		return
+	}
+	for _, e := range []struct {
+		name string
+		n    uint64
+	}{
+		{"received", stats.ReceivedPackets}, {"sent", stats.SentPackets},
+		{"kick", stats.Kicks}, {"receive_wakeup", stats.ReceiveWakeups}, {"device_full", stats.DeviceFull},
+		{"bad_descriptor", stats.BadDescriptors},
+		{"send_busy", stats.Errors.Busy}, {"send_no_buffers", stats.Errors.NoBuffers}, {"send_down", stats.Errors.Down},
+		{"send_gone", stats.Errors.Gone}, {"send_interrupted", stats.Errors.Interrupted}, {"send_other", stats.Errors.Other},
+		{"receive_dropped", stats.Kernel.ReceiveDropped}, {"receive_invalid", stats.Kernel.ReceiveInvalid},
+		{"receive_ring_full", stats.Kernel.ReceiveRingFull}, {"fill_ring_empty", stats.Kernel.FillRingEmpty},
+		{"send_invalid", stats.Kernel.SendInvalid}, {"send_ring_empty", stats.Kernel.SendRingEmpty},
+	} {
+		out <- prometheus.MustNewConstMetric(socketEvents, prometheus.CounterValue, float64(e.n), side, q, e.name)
+	}
+}
+
+// state is what metrics show of a link: whether it is up, and since when its
+// keys exist.
+func (l *link) state() (name string, up float64, born time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sealing != nil {
+		born = l.sealing.born
+		if l.sealing.alive {
+			up = 1
+		}
+	}
+	return l.cfg.Name, up, born
+}
+
+// handshakeResult names a failure by its alert, or says that there was none.
+func handshakeResult(err error) string {
+	var e *handshake.Error
+	if errors.As(err, &e) {
+		return e.Alert.String()
+	}
+	return "no_answer"
+}

@@ -1,0 +1,95 @@
+package controlplane
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+const (
+	tendEvery = time.Second
+
+	// A session is replaced at this part of its greatest age, less up to a
+	// tenth, by the side that dialled it; the other asks for it later, if its
+	// own age is the lower one. Nothing is sealed or opened past agesAtMost
+	// times that age.
+	rotateAt   = 0.8
+	askAt      = 0.9
+	jitter     = 0.1
+	agesAtMost = 3
+
+	// Rotations are not closer than this, whoever asks for them, and one that
+	// came to nothing is asked for again after rotateRetry.
+	rotateLeast = time.Second
+	rotateRetry = 10 * time.Second
+)
+
+// tend looks after the link's age and wear until ctx ends.
+func (l *link) tend(ctx context.Context) {
+	t := time.NewTicker(tendEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			l.check(time.Now())
+		}
+	}
+}
+
+func (l *link) check(now time.Time) {
+	r := &l.peering.rotation
+	l.mu.Lock()
+	var old []*channel
+	for _, c := range l.channels {
+		if now.Sub(c.born) > agesAtMost*r.MaxAge {
+			old = append(old, c)
+		}
+	}
+	c, by := l.sealing, l.rotateBy
+	l.mu.Unlock()
+	for _, o := range old {
+		if o == c {
+			l.log.Error("keys are past their age, nothing uses them any more", "session_age", now.Sub(c.born))
+		}
+		l.forget(o)
+		o.conn.Close()
+	}
+	if c == nil || slices.Contains(old, c) {
+		return
+	}
+	used := l.peering.engine.Usage(l.cfg.Name)
+	switch {
+	case now.After(by):
+		l.rotate("age")
+	case used.Rotate:
+		l.rotate("limit of the cipher")
+	case used.Session.Records >= r.MaxMessages:
+		l.rotate("messages")
+	case used.Session.Bytes >= r.MaxBytes:
+		l.rotate("bytes")
+	}
+}
+
+// rotate has the sealing session replaced: by a new connection from the side
+// that dialled it, make before break.
+func (l *link) rotate(why string) {
+	now := time.Now()
+	l.mu.Lock()
+	c := l.sealing
+	due := c != nil && c.alive && now.Sub(c.born) > rotateLeast && now.Sub(l.rotating) > rotateRetry
+	if due {
+		l.rotating = now
+	}
+	l.mu.Unlock()
+	if !due {
+		return
+	}
+	l.log.Info("session is to be replaced", "reason", why)
+	if c.dialled {
+		l.askToDial(true)
+	} else if err := c.conn.WriteCommand(commandRotate, nil); err != nil {
+		l.log.Warn("the peer cannot be asked for a new session", "reason", err)
+	}
+}

@@ -1,0 +1,148 @@
+package dataplane
+
+import (
+	"encoding/binary"
+
+	"github.com/qzmq/gateway/qzmq/record"
+)
+
+// The way out, in the order in which a packet meets it:
+//
+//  1. outbound: the frames of a batch
+//  2. protect: IP header, route, MTU, TTL, MSS
+//  3. enclose: a record in a UDP datagram in a frame, in the outside port's room
+//  4. seal (worker.go): the whole batch in one call, then Flush
+
+// outbound seals a batch of inside frames and says how many there were.
+func (w *Worker) outbound(frames [][]byte) int {
+	for _, frame := range frames {
+		if why := w.protect(frame); why != noDrop {
+			w.counts.Dropped[why]++
+		}
+	}
+	return len(frames)
+}
+
+// protect sends one inside frame on its way to the peer that its destination
+// belongs to. The frame is changed in place.
+func (w *Worker) protect(frame []byte) Drop {
+	n, etherType, ok := linkHeaderLen(frame)
+	if !ok || etherType != etherIPv4 && etherType != etherIPv6 {
+		return DropNotIP
+	}
+	p := &w.packet
+	if !p.parse(frame[n:]) || p.etherType() != etherType {
+		return DropMalformed
+	}
+	link, ok := w.routes.Lookup(p.dst)
+	if !ok {
+		return DropNoRoute
+	}
+	path := link.path.Load()
+	if path == nil {
+		return DropNoSession
+	}
+	if len(p.b) > path.mtu && p.dontFragment() {
+		w.answer(frame, n, p, icmpTooBig, path.mtu)
+		return DropTooBig
+	}
+	if !p.decrementTTL() {
+		w.answer(frame, n, p, icmpTimeExceeded, 0)
+		return DropTTLExpired
+	}
+	p.clampMSS(path.mtu)
+	return w.send(&path.lanes[w.index], path.mtu, p)
+}
+
+// send seals p along a lane, in fragments if it must.
+func (w *Worker) send(l *lane, mtu int, p *packet) Drop {
+	if len(p.b) > mtu {
+		return w.fragment(l, mtu, p)
+	}
+	return w.enclose(l, p.b, p.ecn())
+}
+
+// enclose puts an inner packet into the outside port's room as a record. The
+// packet's bytes stay as they are until the batch is sealed.
+func (w *Worker) enclose(l *lane, inner []byte, ecn byte) Drop {
+	if l.n == 0 {
+		return DropNoNextHop
+	}
+	total := l.n + record.Overhead + len(inner)
+	room := w.outsideRoom(total)
+	if room == nil {
+		return DropOutsideFull
+	}
+	if w.burst.Full() {
+		w.seal()
+	}
+	frame := room[:total]
+	if !w.burst.Add(l.sealer, frame[l.n:], inner) {
+		return DropKeyExhausted
+	}
+	l.put(frame, record.Overhead+len(inner), ecn)
+	if l.v6 {
+		w.sums = append(w.sums, unsummed{l, frame})
+	}
+	w.queue.Outside.Commit(total)
+	w.counts.Out.Records++
+	w.counts.Out.Bytes += uint64(len(inner))
+	return noDrop
+}
+
+// fragment splits an IPv4 packet as RFC 791 section 3.2 says. Every fragment
+// carries all options: more than asked, and harmless.
+func (w *Worker) fragment(l *lane, mtu int, p *packet) Drop {
+	header := int(p.b[0]&15) * 4
+	step := (mtu - header) &^ 7
+	if step < 8 {
+		return DropBelowMinimum
+	}
+	where := binary.BigEndian.Uint16(p.b[6:])
+	body := p.b[header:]
+	if int(where&fragmentOffsetMask)+len(body)/8 > fragmentOffsetMask {
+		return DropMalformed // it ends past 64 KiB, and its offsets would run into the flags
+	}
+	for at := 0; at < len(body); at += step {
+		part := body[at:min(at+step, len(body))]
+		b := w.take(header + len(part))
+		if b == nil {
+			return DropScratchFull
+		}
+		copy(b, p.b[:header])
+		copy(b[header:], part)
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+		offset := where + uint16(at/8)
+		if at+step < len(body) {
+			offset |= flagMoreFragments
+		}
+		binary.BigEndian.PutUint16(b[6:], offset)
+		b[10], b[11] = 0, 0
+		binary.BigEndian.PutUint16(b[10:], checksum(addBytes(0, b[:header])))
+		if why := w.enclose(l, b, p.ecn()); why != noDrop {
+			return why
+		}
+	}
+	return noDrop
+}
+
+// answer tells the inside sender of p, which came in frame behind a link-layer
+// header of n bytes, why it goes no further.
+func (w *Worker) answer(frame []byte, n int, p *packet, kind icmpError, mtu int) {
+	if frame[0]&1 != 0 || !w.answers.take(w.now, icmpPerSecond, icmpBurst) {
+		return // never about what was sent to more than one host: RFC 1122 section 3.2.2
+	}
+	room := w.insideRoom(n + errorRoom)
+	if room == nil {
+		return
+	}
+	length := putICMP(room[n:], p, w.routerFor(p), kind, mtu)
+	if length == 0 {
+		return
+	}
+	copy(room, frame[6:12]) // back to where it came from, VLAN tags and all
+	copy(room[6:], frame[:6])
+	copy(room[12:n], frame[12:n])
+	w.queue.Inside.Commit(n + length)
+	w.counts.Answered++
+}

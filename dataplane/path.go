@@ -1,0 +1,117 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/qzmq/gateway/qzmq/record"
+)
+
+// Path is what sealing for a link takes: where the peer is, how large a packet
+// may be, and one stream for each worker.
+type Path struct {
+	Local   netip.Addr     // outer source address
+	Peer    netip.AddrPort // outer destination address and UDP port
+	WireMTU int            // bytes of outer IP packet that the outside carries
+	Sealers []*record.Sealer
+}
+
+// firstSourcePort is the UDP source port of the first worker's stream. Ports
+// lie above Linux's range for programs; each stream has its own, so that
+// receive-side scaling keeps a stream on one of the peer's queues.
+const firstSourcePort = 61000
+
+// innerMTU is the largest inner packet, in bytes: what design.md calls 60 bytes
+// of overhead, 80 when the outside speaks IPv6.
+func (p *Path) innerMTU() int {
+	if p.Peer.Addr().Is6() {
+		return p.WireMTU - ipv6Len - udpLen - record.Overhead
+	}
+	return p.WireMTU - ipv4Len - udpLen - record.Overhead
+}
+
+// path is a Path made ready for the workers: immutable, with one lane each.
+type path struct {
+	mtu   int
+	lanes []lane
+}
+
+// lane is one worker's way to the peer: the outer headers but for what differs
+// from packet to packet, and the stream's sealer.
+type lane struct {
+	header [maxLinkHeader + ipv6Len + udpLen]byte
+	n      int    // length of header; 0 while the next hop is unknown
+	ip     int    // where the outer IP header starts
+	v6     bool   //
+	sum    uint64 // IPv4: the header's sum with length and ECN left out
+	sealer *record.Sealer
+}
+
+func newPath(p *Path, hop Hop) *path {
+	out := &path{mtu: p.innerMTU(), lanes: make([]lane, len(p.Sealers))}
+	for i := range out.lanes {
+		l := &out.lanes[i]
+		l.sealer = p.Sealers[i]
+		if hop.Len() > 0 {
+			l.fill(p, hop, uint16(firstSourcePort+i))
+		}
+	}
+	return out
+}
+
+func (l *lane) fill(p *Path, hop Hop, sourcePort uint16) {
+	l.ip = hop.Len()
+	l.v6 = p.Peer.Addr().Is6()
+	ip := l.header[l.ip:]
+	udp := ip[ipv4Len:]
+	if l.v6 {
+		hop.put(l.header[:], etherIPv6)
+		ip[0], ip[6], ip[7] = 0x60, protocolUDP, 64
+		put16(ip[8:], p.Local)
+		put16(ip[24:], p.Peer.Addr())
+		udp = ip[ipv6Len:]
+		l.n = l.ip + ipv6Len + udpLen
+	} else {
+		hop.put(l.header[:], etherIPv4)
+		ip[0], ip[8], ip[9] = 0x45, 64, protocolUDP
+		binary.BigEndian.PutUint16(ip[6:], flagDontFragment) // and so ID 0 is enough: RFC 6864 section 4.1
+		put4(ip[12:], p.Local)
+		put4(ip[16:], p.Peer.Addr())
+		l.sum = addBytes(0, ip[:ipv4Len])
+		l.n = l.ip + ipv4Len + udpLen
+	}
+	binary.BigEndian.PutUint16(udp[0:], sourcePort)
+	binary.BigEndian.PutUint16(udp[2:], p.Peer.Port())
+}
+
+// put writes the outer headers of a record of n bytes into frame. The inner
+// packet's ECN bits are copied outside (RFC 6040 section 4.1). The UDP checksum
+// stays 0: none, on IPv4; finishUDP sets it on IPv6.
+func (l *lane) put(frame []byte, n int, ecn byte) {
+	copy(frame, l.header[:l.n])
+	ip := frame[l.ip:]
+	udp := ip[ipv4Len:]
+	if l.v6 {
+		ip[1] |= ecn << 4
+		binary.BigEndian.PutUint16(ip[4:], uint16(udpLen+n))
+		udp = ip[ipv6Len:]
+	} else {
+		ip[1] = ecn
+		total := ipv4Len + udpLen + n
+		binary.BigEndian.PutUint16(ip[2:], uint16(total))
+		binary.BigEndian.PutUint16(ip[10:], checksum(l.sum+uint64(total)+uint64(ecn)))
+	}
+	binary.BigEndian.PutUint16(udp[4:], uint16(udpLen+n))
+}
+
+// finishUDP computes the UDP checksum that IPv6 demands, once the record in the
+// frame is sealed.
+func (l *lane) finishUDP(frame []byte) {
+	ip := frame[l.ip:]
+	udp := ip[ipv6Len:]
+	sum := checksum(addBytes(pseudoSum(ip, protocolUDP, len(udp)), udp))
+	if sum == 0 {
+		sum = 0xffff // 0 would mean none: RFC 768
+	}
+	binary.BigEndian.PutUint16(udp[6:], sum)
+}

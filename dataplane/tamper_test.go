@@ -1,0 +1,179 @@
+package dataplane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/qzmq/gateway/qzmq/record"
+)
+
+// reasonOfBit is the name under which a record dies when one bit of it is wrong.
+func reasonOfBit(bit int) Drop {
+	switch at := bit / 8; {
+	case at == 0: // type
+		return DropNotRecord
+	case at == 1:
+		return DropWrongEpoch
+	case at < 4:
+		return DropUnknownStream
+	case at < 8:
+		return DropUnknownSession
+	}
+	return DropForged
+}
+
+func TestEveryBitOfTheRecordFlipped(t *testing.T) {
+	for _, outer6 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("outer6=%v", outer6), func(t *testing.T) {
+			n := newNetwork(t, plan{outer6: outer6})
+			n.works() // so that number 0 was seen
+			sent := udpPacket(n.a.host4, n.b.host4, []byte("the genuine packet"))
+			wire := one(t, n.a.sends(sent))
+			start := 14 + 20 + 8
+			if outer6 {
+				start = 14 + 40 + 8
+			}
+			want := map[Drop]uint64{}
+			for bit := range (len(wire) - start) * 8 {
+				bad := bytes.Clone(wire)
+				bad[start+bit/8] ^= 1 << (bit % 8)
+				none(t, n.b.hears(bad))
+				if bit == 15*8 {
+					want[DropReplayed]++ // number 1 became 0
+				} else {
+					want[reasonOfBit(bit)]++
+				}
+			}
+			n.b.wantDrops(want)
+			same(t, one(t, n.b.hears(wire)), sent, 2)
+			none(t, n.b.hears(wire, wire))
+			want[DropReplayed] += 2
+			n.b.wantDrops(want)
+			n.works()
+			if u := n.b.engine.Usage(n.b.link); u.Forged != want[DropForged] || u.Rotate {
+				t.Errorf("usage %+v, want %d forged", u, want[DropForged])
+			}
+		})
+	}
+}
+
+// Flips in the outer headers: nothing comes out that is not the packet itself,
+// since no header but the record's decides what happens.
+func TestEveryBitOfTheOuterHeadersFlipped(t *testing.T) {
+	for _, outer6 := range []bool{false, true} {
+		n := newNetwork(t, plan{outer6: outer6, outsideTags: oneTag})
+		sent := ip{src: n.a.host4, dst: n.b.host4, protocol: 17, ecn: ecnCapable1}.around(udp(n.a.host4, n.b.host4, []byte("the packet")))
+		header := 18 + 28
+		if outer6 {
+			header = 18 + 48
+		}
+		for bit := range header * 8 {
+			wire := one(t, n.a.sends(sent))
+			wire[bit/8] ^= 1 << (bit % 8)
+			for _, got := range n.b.hears(wire) {
+				if got[1] == ecnCongestion { // the one thing a router on the way may say
+					got = bytes.Clone(got)
+					got[1] = ecnCapable1
+					got = routed(got, 0)
+				}
+				same(t, got, sent, 2)
+			}
+		}
+		n.works()
+	}
+}
+
+// A datagram cut anywhere dies: as no record where its headers show it, by the
+// tag where they were made to fit.
+func TestTruncatedAtEveryLength(t *testing.T) {
+	for _, outer6 := range []bool{false, true} {
+		n := newNetwork(t, plan{outer6: outer6})
+		sent := udpPacket(n.a.host4, n.b.host4, padded(100))
+		wire := one(t, n.a.sends(sent))
+		header := 14 + 20
+		if outer6 {
+			header = 14 + 40
+		}
+		want := map[Drop]uint64{}
+		for size := range wire {
+			none(t, n.b.hears(wire[:size]))
+			want[DropNotRecord]++
+			if size < header+8 {
+				continue
+			}
+			fitted := bytes.Clone(wire[:size])
+			binary.BigEndian.PutUint16(fitted[header+4:], uint16(size-header))
+			if outer6 {
+				binary.BigEndian.PutUint16(fitted[14+4:], uint16(size-header))
+			} else {
+				binary.BigEndian.PutUint16(fitted[14+2:], uint16(size-14))
+			}
+			none(t, n.b.hears(fitted))
+			if size < header+8+record.Overhead {
+				want[DropNotRecord]++
+			} else {
+				want[DropForged]++
+			}
+		}
+		n.b.wantDrops(want)
+		same(t, one(t, n.b.hears(wire)), sent, 2)
+		n.works()
+	}
+}
+
+// What one side sent does not open at the sender: reflection.
+func TestReflected(t *testing.T) {
+	n := newNetwork(t, plan{})
+	wire := one(t, n.a.sends(udpPacket(n.a.host4, n.b.host4, nil)))
+	none(t, n.a.hears(wire))
+	n.a.wantDrops(map[Drop]uint64{DropUnknownSession: 1})
+	// Even under the session id that the sender itself gave out.
+	binary.BigEndian.PutUint32(wire[14+28+4:], n.a.session)
+	none(t, n.a.hears(wire))
+	n.a.wantDrops(map[Drop]uint64{DropUnknownSession: 1, DropForged: 1})
+	n.works()
+}
+
+// A record of one link does not open under the session of another, nor does a
+// link's peer get packets in from a source behind the other.
+func TestOtherLinksSession(t *testing.T) {
+	n := newNetwork(t, plan{})
+	wire := one(t, n.a.sends(udpPacket(n.a.host4, n.b.host4, nil)))
+	other := newPeer(t, n.b)
+	binary.BigEndian.PutUint32(wire[14+28+4:], other.session)
+	none(t, n.b.hears(wire))
+	n.b.wantDrops(map[Drop]uint64{DropForged: 1})
+}
+
+// A flood of forged records for a stream, arriving at another queue, must not
+// take the stream from the queue that its records arrive at.
+func TestForgedRecordsDoNotHoldAStream(t *testing.T) {
+	n := newNetwork(t, plan{})
+	wire := one(t, n.a.sends(udpPacket(n.a.host4, n.b.host4, nil)))
+	opener := n.b.engine.sessions[n.b.session%sessionSlots].Load().openers[0]
+	forged := bytes.Clone(wire)
+	forged[len(forged)-1] ^= 1
+	w := n.b.worker()
+	n.b.step() // loads the tables
+	if why := w.open(bytes.Clone(forged)); why != DropForged {
+		t.Fatalf("dropped as %v", why)
+	}
+	if !opener.Acquire() {
+		t.Fatal("the worker still holds the stream of a forged record")
+	}
+	opener.Release()
+	if why := w.open(wire); why != noDrop {
+		t.Fatalf("the genuine record was dropped as %v", why)
+	}
+	if opener.Acquire() {
+		t.Error("the worker does not hold the stream that it opens")
+	}
+	if why := w.open(forged); why != DropReplayed {
+		t.Fatalf("dropped as %v", why)
+	}
+	if opener.Acquire() {
+		t.Error("a forged record ended the hold that a genuine one began")
+	}
+}

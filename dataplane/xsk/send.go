@@ -1,0 +1,184 @@
+package xsk
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The way of a packet to send:
+//
+//  1. Room lends a chunk; the caller may fill it before or after Commit.
+//  2. Commit writes its descriptor, which nobody sees yet.
+//  3. Flush publishes all descriptors, then kicks the kernel (pump.run).
+//  4. The kernel returns the chunk through the completion ring; reap takes it.
+
+// Room returns a whole chunk for one packet, or nil when all chunks are on
+// their way: then Flush, and drop the packet or try later. Until Commit it
+// returns the same chunk again.
+func (s *Socket) Room() []byte {
+	if s.room != nil || s.closed {
+		return s.room
+	}
+	if len(s.unused) == 0 {
+		s.reap()
+	}
+	// A chunk can be back before its ring entry is, on kernels that show
+	// their consumer index late.
+	if len(s.unused) == 0 || s.tx.free(1) == 0 {
+		return nil
+	}
+	last := len(s.unused) - 1
+	s.roomAt = s.unused[last]
+	s.unused = s.unused[:last]
+	end := s.roomAt + uint64(s.info.FrameSize)
+	s.room = s.umem[s.roomAt:end:end]
+	return s.room
+}
+
+// Commit makes the first n bytes of the last Room a packet to send. The bytes
+// may still be changed until Flush.
+func (s *Socket) Commit(n int) {
+	if s.closed {
+		return
+	}
+	if s.room == nil {
+		panic("xsk: Commit without Room")
+	}
+	if n < 1 || n > len(s.room) {
+		panic(fmt.Sprintf("xsk: Commit of %d bytes, a chunk has %d", n, len(s.room)))
+	}
+	s.tx.push(unix.XDPDesc{Addr: s.roomAt, Len: uint32(n)})
+	s.room = nil
+	s.pushed++
+	s.bytes += uint64(n)
+}
+
+// Flush shows the kernel what was committed and has it sent. What a full
+// device leaves over stays in the ring, and the next Flush tries again, also
+// with nothing new: see Pending.
+func (s *Socket) Flush() {
+	if s.closed {
+		return
+	}
+	if s.pushed > 0 {
+		s.tx.publish()
+		s.counted.sentPackets.Add(s.pushed)
+		s.counted.sentBytes.Add(s.bytes)
+		s.pushed, s.bytes = 0, 0
+	}
+	s.pump.run(&s.tx, &s.counted)
+	// In copy mode the chunks are mostly back by now. Taking them at once
+	// means that the next burst is written where the last one still is in
+	// cache, rather than around the whole UMEM.
+	s.reap()
+}
+
+// Pending tells whether packets wait in the ring for the kernel to take them.
+// In copy mode they are what the last Flush could not get rid of.
+func (s *Socket) Pending() bool { return !s.closed && s.tx.unsent() > 0 }
+
+// reap takes back the chunks that were sent. An address that is no chunk of
+// the sending half, or one too many, is counted and forgotten.
+func (s *Socket) reap() {
+	half, frame := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
+	n := s.done.ready(uint32(s.info.RingSize))
+	if n == 0 {
+		return
+	}
+	for i := range n {
+		at := s.done.at(i)
+		if at < half || at >= 2*half || at&(frame-1) != 0 || len(s.unused) == cap(s.unused) {
+			s.counted.badDescriptors.Add(1)
+			continue
+		}
+		s.unused = append(s.unused, at)
+	}
+	s.done.release(n)
+}
+
+const (
+	// retryFull is how soon a full device is worth another try: 64 packets
+	// take well under a millisecond to leave.
+	retryFull = time.Millisecond
+	// retryDown is how soon an interface that is down is.
+	retryDown = 50 * time.Millisecond
+)
+
+// pump kicks the kernel until the TX ring is empty or kicking is pointless.
+//
+// In copy mode one call sends at most SendBudget packets and then answers
+// EAGAIN although all is well. It answers the same when the device is full.
+// What tells the two apart is the kernel's consumer index: a call that moved it
+// deserves another, a call that did not is the last. Kernels before 6.17 move
+// it only when the ring is empty; there the number of calls that 32 packets
+// each would need is the limit.
+//
+// In zero-copy mode the driver sends by itself and a call only wakes it, so
+// one is enough.
+type pump struct {
+	wake          func() unix.Errno
+	zeroCopy      bool
+	showsProgress bool
+	retry         time.Duration // how soon what is left over deserves a Flush
+}
+
+func (p *pump) run(tx *ring[unix.XDPDesc], counted *counters) {
+	left := tx.unsent()
+	if left == 0 {
+		return
+	}
+	patience := uint32(1)
+	if !p.showsProgress {
+		patience = left/defaultSendBudget + 1
+	}
+	kicks := uint64(0)
+	p.retry = retryFull
+	for left > 0 && patience > 0 && tx.needsWakeup() {
+		errno := p.wake()
+		kicks++
+		before := left
+		left = tx.unsent()
+		if left == before && errno != unix.EINTR {
+			patience--
+		}
+		if !p.goOn(errno, left, patience, counted) {
+			break
+		}
+	}
+	counted.kicks.Add(kicks)
+}
+
+// goOn counts what a kick met and tells whether another may help.
+func (p *pump) goOn(errno unix.Errno, left, patience uint32, counted *counters) bool {
+	switch errno {
+	case 0:
+		return !p.zeroCopy
+	case unix.EAGAIN:
+		if left > 0 && patience == 0 {
+			counted.deviceFull.Add(1)
+		}
+		return !p.zeroCopy
+	case unix.EINTR:
+		counted.errors.interrupted.Add(1)
+		return true
+	case unix.EBUSY: // the device refused a packet, which is lost; others may pass
+		counted.errors.busy.Add(1)
+		return !p.zeroCopy
+	case unix.ENOBUFS, unix.ENOMEM:
+		counted.errors.noBuffers.Add(1)
+		return false
+	case unix.ENETDOWN:
+		counted.errors.down.Add(1)
+		p.retry = retryDown
+		return false
+	case unix.ENXIO: // no longer bound: the interface is gone
+		counted.errors.gone.Add(1)
+		p.retry = retryDown
+		return false
+	}
+	counted.errors.other.Add(1)
+	p.retry = retryDown
+	return false
+}

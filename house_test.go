@@ -1,0 +1,65 @@
+// Package gateway_test keeps the house in order: which part may know which.
+package gateway_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/qzmq/gateway/"
+
+// may lists, for every package of ours, the packages of ours that it may reach,
+// directly or not. Imports run one way: from the control plane down to records.
+var may = map[string][]string{
+	"cmd/qzmq-gateway": {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
+	"cmd/qzmqctl":      {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
+	"controlplane":     {"dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
+	"dataplane":        {"qzmq/record"},
+	"dataplane/xsk":    {},
+	"bpf":              {},
+	"qzmq/zmtp":        {"qzmq/handshake", "qzmq/record"},
+	"qzmq/handshake":   {"qzmq/record"},
+	"qzmq/record":      {},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Deps}} {{.}}{{end}}`, "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		name, ours := strings.CutPrefix(fields[0], module)
+		if !ours {
+			continue // this test's own package
+		}
+		allowed, known := may[name]
+		if !known {
+			t.Errorf("package %s is not in the house's plan", name)
+			continue
+		}
+		for _, dep := range fields[1:] {
+			if dep, ours := strings.CutPrefix(dep, module); ours && !slices.Contains(allowed, dep) {
+				t.Errorf("%s must not reach %s", name, dep)
+			}
+		}
+	}
+}
+
+// TestUnsafeHasOneHome keeps unsafe memory in the package that exists for it.
+func TestUnsafeHasOneHome(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		for _, dep := range fields[1:] {
+			if dep == "unsafe" && fields[0] != module+"dataplane/xsk" {
+				t.Errorf("%s imports unsafe", fields[0])
+			}
+		}
+	}
+}

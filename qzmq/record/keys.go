@@ -1,0 +1,150 @@
+package record
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Hash is a suite's hash function, by its code point.
+type Hash uint8
+
+// SHA256 is the default hash.
+const SHA256 Hash = 1
+
+// Valid says whether h is in the registry.
+func (h Hash) Valid() bool { return h == SHA256 }
+
+// New returns a new hash state. An invalid h panics: suites are checked when
+// they are parsed.
+func (h Hash) New() hash.Hash {
+	if h != SHA256 {
+		panic(fmt.Sprintf("record: hash %d is not in the registry", h))
+	}
+	return sha256.New()
+}
+
+// Size is the hash's output length in bytes: L of the key schedule.
+func (h Hash) Size() int { return h.New().Size() }
+
+// AEAD is a suite's cipher, by its code point.
+type AEAD uint8
+
+// The registered ciphers. Both take 32-byte keys, 12-byte nonces and give
+// 16-byte tags.
+const (
+	AES256GCM        AEAD = 1
+	ChaCha20Poly1305 AEAD = 2
+)
+
+const keyLen = 32
+
+// Valid says whether a is in the registry.
+func (a AEAD) Valid() bool { return a == AES256GCM || a == ChaCha20Poly1305 }
+
+func (a AEAD) new(key []byte) cipher.AEAD {
+	var c cipher.AEAD
+	var err error
+	switch a {
+	case AES256GCM:
+		var b cipher.Block
+		if b, err = aes.NewCipher(key); err == nil {
+			c, err = cipher.NewGCM(b)
+		}
+	case ChaCha20Poly1305:
+		c, err = chacha20poly1305.New(key)
+	default:
+		err = fmt.Errorf("aead %d is not in the registry", a)
+	}
+	if err != nil {
+		panic("record: " + err.Error())
+	}
+	return c
+}
+
+// ExpandLabel is HKDF-Expand-Label of RFC 8446 section 7.1 with the prefix
+// "qzmq1 " in the place of "tls13 ". It gives n bytes.
+func ExpandLabel(h Hash, secret []byte, label string, context []byte, n int) []byte {
+	full := "qzmq1 " + label
+	if n > 0xffff || len(full) > 0xff || len(context) > 0xff {
+		panic("record: a label, context or output is too long for HKDF-Expand-Label")
+	}
+	info := make([]byte, 0, 4+len(full)+len(context))
+	info = append(info, byte(n>>8), byte(n), byte(len(full)))
+	info = append(info, full...)
+	info = append(info, byte(len(context)))
+	info = append(info, context...)
+	out, err := hkdf.Expand(h.New, secret, string(info), n)
+	if err != nil {
+		panic("record: " + err.Error())
+	}
+	return out
+}
+
+// Keys is one traffic secret on its way to the one thing that will use it.
+// Whatever takes Keys consumes them; a second use panics, because it would
+// repeat nonces.
+type Keys struct {
+	hidden
+	aead   AEAD
+	hash   Hash
+	secret []byte
+}
+
+// NewKeys takes a traffic secret of the suite's hash length. It copies the
+// secret; wiping the original remains the caller's duty.
+func NewKeys(a AEAD, h Hash, secret []byte) *Keys {
+	if len(secret) != h.Size() {
+		panic("record: a traffic secret has the length of the suite's hash")
+	}
+	return &Keys{aead: a, hash: h, secret: append([]byte(nil), secret...)}
+}
+
+// half is one direction of one stream, ready for use: cipher, iv and limits.
+type half struct {
+	hidden
+	aead   cipher.AEAD
+	iv     [nonceLen]byte
+	limits Limits
+}
+
+// consume derives key and iv and wipes the secret.
+func (k *Keys) consume() half {
+	if k.secret == nil {
+		panic("record: these keys are in use already; nonces would repeat")
+	}
+	key := ExpandLabel(k.hash, k.secret, "key", nil, keyLen)
+	h := half{aead: k.aead.new(key), limits: k.aead.Limits()}
+	copy(h.iv[:], ExpandLabel(k.hash, k.secret, "iv", nil, nonceLen))
+	clear(key)
+	clear(k.secret)
+	k.secret = nil
+	return h
+}
+
+// ErrBadRecord reports bytes that were not sealed under the key and associated
+// data at hand.
+var ErrBadRecord = errors.New("record: authentication failed")
+
+// SealOnce seals a handshake flight, the only message ever sealed under these
+// keys: its nonce is the iv.
+func (k *Keys) SealOnce(aad, plaintext []byte) []byte {
+	h := k.consume()
+	return h.aead.Seal(nil, h.iv[:], plaintext, aad)
+}
+
+// OpenOnce opens what SealOnce sealed. The only error is ErrBadRecord.
+func (k *Keys) OpenOnce(aad, sealed []byte) ([]byte, error) {
+	h := k.consume()
+	plaintext, err := h.aead.Open(nil, h.iv[:], sealed, aad)
+	if err != nil {
+		return nil, ErrBadRecord
+	}
+	return plaintext, nil
+}

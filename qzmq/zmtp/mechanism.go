@@ -1,0 +1,163 @@
+package zmtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+)
+
+// Initiate opens a session on nc, as the side that calls. It owns nc from now
+// on, and closes it on error.
+//
+// Each flight has 10 s, and ctx bounds the whole. Errors wrap those of this
+// package, a reason of package handshake (errors.As for a *handshake.PeerAlert
+// tells what the peer said), os.ErrDeadlineExceeded or the cause of ctx.
+func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
+	return establish(ctx, nc, func(x *exchange) (*handshake.Session, error) {
+		x.began = time.Now()
+		machine, err := handshake.NewInitiator(cfg)
+		if err != nil {
+			return nil, err
+		}
+		own := NewGreeting(Mechanism, false)
+		hello, err := machine.Start(own)
+		if err != nil {
+			return nil, err
+		}
+		x.out = append(x.out, own[:]...)
+		if err := x.send(hello); err != nil {
+			return nil, err
+		}
+		peer, err := x.greeting(&own)
+		if err != nil {
+			return nil, err
+		}
+		machine.PeerGreeting(peer)
+		return x.run(machine.Handle, handshake.MaxServerHello)
+	})
+}
+
+// Respond opens a session on nc, as the side that is called; otherwise as
+// Initiate. Until the initiator has shown that it knows whom it calls, nc gets
+// no byte from us.
+func Respond(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
+	return establish(ctx, nc, func(x *exchange) (*handshake.Session, error) {
+		machine, err := handshake.NewResponder(cfg)
+		if err != nil {
+			return nil, err
+		}
+		own := NewGreeting(Mechanism, true)
+		peer, err := x.greeting(&own)
+		if err != nil {
+			return nil, err
+		}
+		machine.Greetings(peer, own)
+		x.out = append(x.out, own[:]...) // goes with the first answer, if there is one
+		return x.run(machine.Handle, handshake.MaxClientHello)
+	})
+}
+
+// exchange is a handshake going on. It belongs to one goroutine.
+type exchange struct {
+	nc    net.Conn
+	in    inbuf
+	out   []byte    // to be sent before the next message
+	began time.Time // when the ClientHello was begun, or had arrived
+}
+
+// establish runs a handshake and makes its session a Conn.
+func establish(ctx context.Context, nc net.Conn,
+	shake func(*exchange) (*handshake.Session, error)) (*Conn, error) {
+	// Closing ends whatever read or write is under way, and cannot be undone by
+	// a deadline that is set at the same moment.
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	x := &exchange{nc: nc}
+	err := x.stage()
+	var session *handshake.Session
+	if err == nil {
+		session, err = shake(x)
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		if session != nil {
+			session.Close()
+		}
+		nc.Close()
+		return nil, fmt.Errorf("zmtp: handshake: %w", err)
+	}
+	return newConn(x, session), nil
+}
+
+// stage gives the next flight its time.
+func (x *exchange) stage() error { return x.nc.SetDeadline(time.Now().Add(stageTimeout)) }
+
+// greeting reads the peer's greeting, and refuses it at the first wrong byte.
+func (x *exchange) greeting(own *Greeting) (Greeting, error) {
+	for have := 0; have < GreetingLen; {
+		if err := x.in.fill(x.nc, have+1); err != nil {
+			return Greeting{}, readError(err)
+		}
+		have = min(len(x.in.unread()), GreetingLen)
+		if err := own.Accept(x.in.unread()[:have]); err != nil {
+			return Greeting{}, err
+		}
+	}
+	peer := Greeting(x.in.unread()[:GreetingLen])
+	x.in.consume(GreetingLen)
+	return peer, nil
+}
+
+// run takes messages and gives answers until handle has a session. first is the
+// limit of the first message; what follows is by its sender held to be someone
+// who knows us, and has the largest limit of all.
+func (x *exchange) run(handle func([]byte) ([]byte, *handshake.Session, error), first int) (*handshake.Session, error) {
+	for limit := first; ; limit = max(handshake.MaxServerHello, handshake.MaxClientKey) {
+		name, msg, err := x.in.command(x.nc, 1+len(handshakeName)+limit)
+		if err != nil {
+			return nil, err
+		}
+		if string(name) != handshakeName {
+			return nil, ErrUnexpected
+		}
+		if x.began.IsZero() {
+			x.began = time.Now()
+		}
+		reply, session, err := handle(msg)
+		if errors.Is(err, handshake.ErrSilent) {
+			return nil, err
+		}
+		if reply != nil {
+			// With an error the reply is the alert. That it could not be sent
+			// would only hide the reason.
+			if sendErr := x.send(reply); err == nil {
+				err = sendErr
+			}
+		}
+		if err != nil || session != nil {
+			return session, err
+		}
+		if err := x.stage(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send writes a handshake message, and what was to go before it, in one call.
+func (x *exchange) send(msg []byte) error {
+	x.out = AppendCommand(x.out, handshakeName, msg)
+	_, err := x.nc.Write(x.out)
+	x.out = x.out[:0]
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// Package zmtp is a ZMTP 3.1 engine (RFC 37): greeting, framing and commands,
+// and on a TCP connection the security mechanism QZMQ1.
+//
+// The grammar is bytes in, bytes out: [Greeting], [ParseHeader],
+// [ParseCommand]. A [Conn] is the grammar on a net.Conn, with the handshake of
+// package handshake and the records of package record. This is the wire, each
+// line one write:
+//
+//	initiator                                            responder
+//	greeting, HANDSHAKE(ClientHello)  ----------------->  silent until its MAC is right
+//	                   <-----------------  greeting, HANDSHAKE(ServerHello)
+//	HANDSHAKE(ClientKey)              ----------------->
+//	                   <-----------------  HANDSHAKE(Finished)
+//	MESSAGE(record)                   <---------------->  MESSAGE(record)
+//
+// HANDSHAKE and MESSAGE are ZMTP commands. The plaintext of a record is one or
+// more whole ZMTP frames, so that their flags are sealed as well. A session
+// ends with the command ALERT inside a record; a connection that ends otherwise
+// was cut, by an accident or by somebody on the path.
+//
+// The initiator does not wait for the responder's greeting, and a responder
+// gives none to who does not know it: a scanner gets no byte. There is one
+// mechanism for a connection and no falling back.
+//
+// What is not here yet: the mechanism NULL, messages, and frames larger than a
+// record.
+package zmtp
+
+import (
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/record"
+)
+
+// Mechanism is the name of the security mechanism in the greeting. A later
+// version of the protocol would be another mechanism, not a negotiation.
+const Mechanism = "QZMQ1"
+
+// Names of commands. The first two are frames on the wire, ALERT is in records.
+const (
+	handshakeName = "HANDSHAKE"
+	recordName    = "MESSAGE"
+	alertName     = "ALERT"
+)
+
+// MaxRecord is the largest plaintext of a record in bytes: a command with its
+// frame header and its name has to fit.
+const MaxRecord = 64 << 10
+
+// maxRecordBody is the largest body of a MESSAGE frame.
+const maxRecordBody = 1 + len(recordName) + MaxRecord + record.TagLen
+
+const (
+	// stageTimeout is for one flight of the handshake to arrive, however slowly
+	// its bytes trickle in, and for the answer to be taken.
+	stageTimeout = 10 * time.Second
+
+	// writeTimeout is for one record to be taken by a peer that has let its
+	// window and our socket's buffer fill.
+	writeTimeout = 10 * time.Second
+
+	// closeTimeout is for the last alert to be taken, and again for the peer to
+	// close in answer.
+	closeTimeout = time.Second
+)
