@@ -200,6 +200,22 @@ func TestOutsideHopFollows(t *testing.T) {
 	one(t, n.b.hears(wire))
 }
 
+// So may the inside hosts': the very next batch goes where they are now.
+func TestInsideHopFollows(t *testing.T) {
+	n := newNetwork(t, plan{})
+	n.works()
+	moved := [6]byte{2, 0xff, 0, 0, 0, 2}
+	n.b.engine.SetHops(map[netip.Addr]Hop{n.b.host4: NewHop(moved, n.b.insideMAC, 5)}, nil)
+	put(t, n.b.wire, n.a.sends(outboundPacket(n))...)
+	n.b.step()
+	same(t, packetOf(t, one(t, take(n.b.host)), moved, n.b.insideMAC, []uint16{5}), outboundPacket(n), 2)
+	n.b.engine.SetHops(nil, nil)
+	none(t, n.b.hears(n.a.sends(outboundPacket(n))...))
+	if len(n.b.wanted) != 1 {
+		t.Errorf("asked for %v after the hop went", n.b.wanted)
+	}
+}
+
 func TestHop(t *testing.T) {
 	dst, src := [6]byte{1, 2, 3, 4, 5, 6}, [6]byte{7, 8, 9, 10, 11, 12}
 	for tags := range 3 {

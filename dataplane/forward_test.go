@@ -154,3 +154,38 @@ func TestReorderedAndRepeated(t *testing.T) {
 	none(t, n.b.hears(frames...))
 	n.b.wantDrops(map[Drop]uint64{DropReplayed: 100})
 }
+
+// sendsAtOnce is a port whose packets are gone with Flush, as with a kernel that
+// copies them: what is written later is too late.
+type sendsAtOnce struct {
+	*PipeEnd
+	sent [][]byte
+}
+
+func (p *sendsAtOnce) Flush() {
+	for _, frame := range p.staged {
+		p.sent = append(p.sent, bytes.Clone(frame))
+	}
+	p.PipeEnd.Flush()
+}
+
+// When the outside port fills up in the middle of a batch, what has to be
+// flushed then is sealed first.
+func TestFlushInsideABatch(t *testing.T) {
+	for _, outer6 := range []bool{false, true} {
+		n := newNetwork(t, plan{outer6: outer6, capacity: 8})
+		port := &sendsAtOnce{PipeEnd: n.a.worker().queue.Outside.(*PipeEnd)}
+		n.a.worker().queue.Outside = port
+		large := ip{src: n.a.host4, dst: n.b.host4, protocol: 17}.around(padded(3000))
+		n.a.sends(large, large, large, large, large, large, large, large)
+		if len(port.sent) != 24 {
+			t.Fatalf("%d frames left, want 24 in batches of 8", len(port.sent))
+		}
+		for i, frame := range port.sent {
+			sound(t, packetOf(t, frame, n.b.outsideMAC, n.a.outsideMAC, nil))
+			if got := n.b.hears(frame); len(got) != 1 {
+				t.Fatalf("frame %d does not open, drops %v", i, n.b.drops())
+			}
+		}
+	}
+}

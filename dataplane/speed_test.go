@@ -13,8 +13,7 @@ import (
 const benchBatch = 64
 
 // loop is a port of a benchmark: it lends the same packets again and again, and
-// keeps what was sent only until the next batch. refill, if set, puts the
-// packets back as they were, outside the clock.
+// keeps what was sent only until the next batch.
 type loop struct {
 	packets [][]byte
 	lend    bool
@@ -54,7 +53,7 @@ func (l *loop) Commit(n int) {
 func (l *loop) Flush()       { l.used = 0 }
 func (l *loop) Close() error { return nil }
 
-// lane64 is a gateway between two loops, with the packets of one direction.
+// benchGateway is a gateway between two loops.
 type benchGateway struct {
 	*network
 	inside, outside *loop
@@ -66,12 +65,12 @@ type benchGateway struct {
 func benchGateways(tb testing.TB, p plan, size int) (from, to benchGateway) {
 	p.capacity = 8
 	n := newNetwork(tb, p)
-	make := func(s *site) benchGateway {
+	between := func(s *site) benchGateway {
 		g := benchGateway{network: n, inside: newLoop(), outside: newLoop(), w: s.worker()}
 		g.w.queue.Inside, g.w.queue.Outside = g.inside, g.outside
 		return g
 	}
-	from, to = make(n.a), make(n.b)
+	from, to = between(n.a), between(n.b)
 	from.load(n.a.frame(udpPacket(n.a.host4, n.b.host4, padded(size-28))))
 	return from, to
 }

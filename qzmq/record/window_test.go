@@ -67,7 +67,7 @@ func TestWindowEdges(t *testing.T) {
 func TestWindowJumps(t *testing.T) {
 	const ring = ringWords * wordBits
 	for _, jump := range []uint64{1, 63, 64, 65, 8192, windowSize - 1, windowSize, windowSize + 1, ring - 64, ring - 1, ring, ring + 1,
-		ring + 63, ring + 64, ring + 65, 2*ring - 1, 2 * ring, 2*ring + 1, 10 * ring, 1 << 40} {
+		ring + 63, ring + 64, ring + 65, 2*ring - 192, 2*ring - 128, 2*ring - 64, 2*ring - 1, 2 * ring, 2*ring + 1, 10 * ring, 1 << 40} {
 		for _, start := range []uint64{0, 1, 63, 64, ring - 1, ring, ring + 64} {
 			w, m := new(window), newModel()
 			for seq := start; seq < start+200; seq += 3 {
