@@ -141,16 +141,18 @@ func (c *channel) listen() error {
 		if err := c.conn.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
 			return err
 		}
-		name, _, err := c.conn.ReadCommand()
+		name, body, err := c.conn.ReadCommand()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSilentPeer
 		}
 		if err != nil {
 			return err
 		}
-		c.heard.Store(time.Now().UnixNano())
+		now := time.Now()
+		c.heard.Store(now.UnixNano())
 		switch name {
 		case commandPing:
+			c.link.peering.engine.Advance(c.id, body, now)
 		case commandRotate:
 			c.link.rotate("the peer asks for it")
 		default:
@@ -161,7 +163,8 @@ func (c *channel) listen() error {
 
 var errSilentPeer = errors.New("no word from the peer")
 
-// pings sends signs of life until ctx ends or the channel does.
+// pings sends signs of life until ctx ends or the channel does. They say which
+// epoch each stream of the session has come to.
 func (c *channel) pings(ctx context.Context) {
 	t := time.NewTicker(pingEvery)
 	defer t.Stop()
@@ -171,7 +174,7 @@ func (c *channel) pings(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if c.conn.WriteCommand(commandPing, nil) != nil {
+		if c.conn.WriteCommand(commandPing, c.link.peering.engine.Epochs(c.id)) != nil {
 			return
 		}
 	}

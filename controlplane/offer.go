@@ -9,7 +9,7 @@ import (
 
 // Commands of the control channel. A set-up is LINK_OFFER from the side that
 // dialled, LINK_ACCEPT in answer, LINK_READY from the side that dialled; then
-// PING from both, and ROTATE from the side that cannot rotate itself.
+// PING from both, with one epoch byte for each stream, and ROTATE from the side that cannot rotate itself.
 const (
 	commandOffer  = "LINK_OFFER"
 	commandAccept = "LINK_ACCEPT"

@@ -33,7 +33,9 @@ func (l *link) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			l.check(time.Now())
+			now := time.Now()
+			l.peering.engine.Prepare(l.cfg.Name, now)
+			l.check(now)
 		}
 	}
 }

@@ -99,7 +99,7 @@ var dropCases = map[Drop]func(t *testing.T, n *network){
 	DropWrongEpoch: func(t *testing.T, n *network) {
 		p := newPeer(t, n.b)
 		sealed := p.record(nil)
-		sealed[1] = 1
+		sealed[1] = 9
 		n.b.hears(p.enclose(sealed, 0))
 	},
 	DropReplayed: func(t *testing.T, n *network) {

@@ -233,6 +233,44 @@ func (e *Engine) Remove(id uint32) {
 	}
 }
 
+// Prepare derives the next keys of all the link's streams, so that the workers
+// only have to take them, and forgets those that are over. It is called about
+// once a second; now never goes back.
+func (e *Engine) Prepare(link string, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.links[link]; l != nil {
+		l.prepare(now)
+	}
+}
+
+// Epochs says which epoch each stream of the session has come to on this side,
+// for the peer to catch up with should the network lose too much.
+func (e *Engine) Epochs(id uint32) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var epochs []byte
+	if s := e.sessions[id%sessionSlots].Load(); s != nil && s.id == id && s.link != nil {
+		for _, sealer := range s.link.sealers[id] {
+			epochs = append(epochs, sealer.Epoch())
+		}
+	}
+	return epochs
+}
+
+// Advance takes the peer's Epochs of the session, from an authenticated channel.
+func (e *Engine) Advance(id uint32, epochs []byte, now time.Time) {
+	s := e.sessions[id%sessionSlots].Load()
+	if s == nil || s.id != id {
+		return
+	}
+	for i, epoch := range epochs {
+		if i < len(s.openers) && s.openers[i] != nil {
+			s.openers[i].Advance(epoch, now)
+		}
+	}
+}
+
 func (e *Engine) removeSessions(l *Link) {
 	for i := range e.sessions {
 		if s := e.sessions[i].Load(); s != nil && s.link == l {

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -70,6 +71,21 @@ func (l *Link) addOpened(u *LinkUsage, id uint32) {
 		u.Opened.Bytes += k.Bytes
 		u.Forged += k.Forged
 		u.Rotate = u.Rotate || k.Rotate && id == l.currentID
+	}
+}
+
+func (l *Link) prepare(now time.Time) {
+	for _, sealers := range l.sealers {
+		for _, s := range sealers {
+			s.Prepare()
+		}
+	}
+	for _, openers := range l.openers {
+		for _, o := range openers {
+			if o != nil {
+				o.Prepare(now)
+			}
+		}
 	}
 }
 

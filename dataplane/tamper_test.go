@@ -14,11 +14,11 @@ func reasonOfBit(bit int) Drop {
 	switch at := bit / 8; {
 	case at == 0: // type
 		return DropNotRecord
-	case at == 1:
+	case at == 1 && bit%8 >= 2: // the keys of epochs 1 to 3 lie ready
 		return DropWrongEpoch
-	case at < 4:
+	case at == 2, at == 3:
 		return DropUnknownStream
-	case at < 8:
+	case at >= 4 && at < 8:
 		return DropUnknownSession
 	}
 	return DropForged

@@ -95,6 +95,7 @@ type Keys struct {
 	aead   AEAD
 	hash   Hash
 	secret []byte
+	limits Limits
 }
 
 // NewKeys takes a traffic secret of the suite's hash length. It copies the
@@ -103,7 +104,14 @@ func NewKeys(a AEAD, h Hash, secret []byte) *Keys {
 	if len(secret) != h.Size() {
 		panic("record: a traffic secret has the length of the suite's hash")
 	}
-	return &Keys{aead: a, hash: h, secret: append([]byte(nil), secret...)}
+	return &Keys{aead: a, hash: h, secret: append([]byte(nil), secret...), limits: a.Limits()}
+}
+
+// Lower makes whatever takes k stop or change keys earlier than it must; no
+// limit is ever raised. It gives k.
+func (k *Keys) Lower(l Limits) *Keys {
+	k.limits = k.limits.lower(l)
+	return k
 }
 
 // half is one direction of one stream, ready for use: cipher, iv and limits.
@@ -116,16 +124,19 @@ type half struct {
 
 // consume derives key and iv and wipes the secret.
 func (k *Keys) consume() half {
+	h, c := k.start()
+	clear(c.secret)
+	return h
+}
+
+// start derives the first key and gives the chain that later ones come from.
+func (k *Keys) start() (half, *chain) {
 	if k.secret == nil {
 		panic("record: these keys are in use already; nonces would repeat")
 	}
-	key := ExpandLabel(k.hash, k.secret, "key", nil, keyLen)
-	h := half{aead: k.aead.new(key), limits: k.aead.Limits()}
-	copy(h.iv[:], ExpandLabel(k.hash, k.secret, "iv", nil, nonceLen))
-	clear(key)
-	clear(k.secret)
+	c := &chain{aead: k.aead, hash: k.hash, limits: k.limits, secret: k.secret}
 	k.secret = nil
-	return h
+	return c.key(), c
 }
 
 // ErrBadRecord reports bytes that were not sealed under the key and associated

@@ -9,7 +9,14 @@ import (
 func limited(l Limits) *Sealer {
 	s := NewSealer(testKeys(1), 7, 1)
 	s.limits = l
+	stuck(s)
 	return s
+}
+
+// stuck leaves a sealer without further keys, as if nobody prepared them.
+func stuck(s *Sealer) {
+	s.next.Store(nil)
+	s.chain.epoch = lastEpoch
 }
 
 const never = ^uint64(0)
@@ -21,11 +28,11 @@ func TestSealerLimits(t *testing.T) {
 		payload           int
 		rotate, exhausted int // how many records until then
 	}{
-		{"records", Limits{RotateRecords: 5, RotateBlocks: never, MaxRecords: 10, MaxBlocks: never}, 1, 5, 10},
-		{"blocks", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 32, 4, 8},
-		{"a block begun counts whole", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 17, 4, 8},
-		{"empty records count the header", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 0, 12, 24},
-		{"blocks that do not divide", Limits{RotateRecords: never, RotateBlocks: 13, MaxRecords: never, MaxBlocks: 25}, 32, 5, 8},
+		{"records", Limits{RotateRecords: 5, RotateBlocks: never, MaxRecords: 10, MaxBlocks: never}, 1, 7, 10},
+		{"blocks", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 32, 6, 8},
+		{"a block begun counts whole", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 17, 6, 8},
+		{"empty records count the header", Limits{RotateRecords: never, RotateBlocks: 12, MaxRecords: never, MaxBlocks: 24}, 0, 18, 24},
+		{"blocks that do not divide", Limits{RotateRecords: never, RotateBlocks: 13, MaxRecords: never, MaxBlocks: 25}, 32, 7, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := limited(c.limits)
@@ -138,12 +145,12 @@ func TestStreamLimits(t *testing.T) {
 // The figures of the protocol's table, and that every key asks to be replaced
 // before it stops.
 func TestRegisteredLimits(t *testing.T) {
-	gcm := Limits{1 << 27, 1 << 34, 1 << 28, 1 << 35, 1 << 51, 1 << 52}
+	gcm := Limits{1 << 16, 1 << 27, 1 << 34, 1 << 28, 1 << 35, 1 << 51, 1 << 52}
 	if got := AES256GCM.Limits(); got != gcm {
 		t.Errorf("AES-256-GCM %+v, want %+v", got, gcm)
 	}
 	l := ChaCha20Poly1305.Limits()
-	if l.RotateRecords != 1<<27 || l.RotateBlocks != 1<<34 || l.MaxRecords != 1<<48 || l.RotateForged != 1<<35 || l.MaxForged != 1<<36 {
+	if l.FirstRecords != 1<<16 || l.RotateRecords != 1<<27 || l.RotateBlocks != 1<<34 || l.MaxRecords != 1<<48 || l.RotateForged != 1<<35 || l.MaxForged != 1<<36 {
 		t.Errorf("ChaCha20-Poly1305 %+v", l)
 	}
 	for _, a := range []AEAD{AES256GCM, ChaCha20Poly1305} {

@@ -1,6 +1,9 @@
 package record
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Verdict is what became of a record. It is an enum, not an error: the packet
 // path counts it and goes on.
@@ -18,22 +21,103 @@ const (
 
 // Opener opens the UDP records of one stream in one direction. It belongs to
 // one goroutine at a time, since its window must see every record: whoever
-// shares it among workers takes it with Acquire for a batch.
+// shares it among workers takes it with Acquire for a batch. Prepare, Advance
+// and Usage are for others.
+//
+// It holds the keys of the epochs from one before the newest that it has seen
+// to three after it, and the epoch byte of a record picks exactly one.
 type Opener struct {
-	half
-	header  Header // what must stand in each record; Seq unused
+	hidden
+	header  Header // what must stand in each record; Epoch and Seq unused
+	limits  Limits
 	window  window
 	nonce   [nonceLen]byte
 	records uint64
 	bytes   uint64
 	forged  uint64
+	keys    [keySlots]atomic.Pointer[epochKey] // by epoch
+	newest  atomic.Uint32                      // epoch: of an authentic record, or announced
+	chain   *chain
+	settled epochSince // guarded by chain.mu
 	usage   published
 	taken   atomic.Bool
 }
 
+const (
+	keySlots    = 8 // a power of two that holds all epochs below at once
+	epochsAhead = 3
+	epochsBack  = 1
+
+	// epochGrace is how long the key before the newest still opens late
+	// records.
+	epochGrace = 5 * time.Second
+
+	_ = uint(keySlots - epochsBack - 1 - epochsAhead)
+)
+
+// epochKey is the key of one epoch and what was tried on it. forged belongs to
+// the opener's owner.
+type epochKey struct {
+	half
+	epoch  uint8
+	forged uint64
+}
+
+// epochSince remembers since when an epoch has been the newest.
+type epochSince struct {
+	epoch uint32
+	since time.Time
+}
+
 // NewOpener consumes k. session is the id that this side chose.
 func NewOpener(k *Keys, session uint32, stream uint16) *Opener {
-	return &Opener{half: k.consume(), header: Header{Session: session, Stream: stream}}
+	first, chain := k.start()
+	o := &Opener{chain: chain, header: Header{Session: session, Stream: stream}, limits: first.limits}
+	o.keys[0].Store(&epochKey{half: first})
+	o.Prepare(time.Time{})
+	return o
+}
+
+// Prepare derives the keys of the epochs ahead and forgets those that are over:
+// all but the last one at once, that one after a grace. It may be called from
+// any goroutine; now never goes back.
+func (o *Opener) Prepare(now time.Time) {
+	o.chain.mu.Lock()
+	defer o.chain.mu.Unlock()
+	newest := o.newest.Load()
+	if newest != o.settled.epoch {
+		o.settled = epochSince{newest, now}
+	}
+	for uint32(o.chain.epoch) < min(newest+epochsAhead, lastEpoch) {
+		key := &epochKey{half: o.chain.advance(), epoch: o.chain.epoch}
+		o.keys[key.epoch%keySlots].Store(key)
+	}
+	for i := range o.keys {
+		key := o.keys[i].Load()
+		if key == nil || uint32(key.epoch) >= newest {
+			continue
+		}
+		if uint32(key.epoch)+epochsBack < newest || now.Sub(o.settled.since) > epochGrace {
+			o.keys[i].Store(nil)
+		}
+	}
+}
+
+// Advance takes the sender's word, from an authenticated channel, that it has
+// come to epoch: what was missed is caught up. It only ever moves forward.
+func (o *Opener) Advance(epoch uint8, now time.Time) {
+	o.forward(uint32(epoch))
+	o.Prepare(now)
+}
+
+// forward makes epoch the newest unless there was a newer one.
+func (o *Opener) forward(epoch uint32) {
+	for {
+		newest := o.newest.Load()
+		if epoch <= newest || o.newest.CompareAndSwap(newest, epoch) {
+			return
+		}
+	}
 }
 
 // Acquire makes the caller the owner until Release, or is false when another
@@ -47,8 +131,6 @@ func (o *Opener) Release() {
 	o.usage.bytes.Store(o.bytes)
 	if o.forged > 0 {
 		o.usage.forged.Store(o.forged)
-		o.usage.rotate.Store(o.forged >= o.limits.RotateForged)
-		o.usage.exhausted.Store(o.forged >= o.limits.MaxForged)
 	}
 	o.taken.Store(false)
 }
@@ -65,24 +147,32 @@ func (o *Opener) Open(dst, record []byte) (n int, v Verdict) {
 	if !ok || h.Stream != o.header.Stream || h.Session != o.header.Session {
 		return 0, Malformed
 	}
-	if h.Epoch != o.header.Epoch {
+	key := o.keys[h.Epoch%keySlots].Load()
+	if key == nil || key.epoch != h.Epoch {
 		return 0, WrongEpoch
 	}
 	if !o.window.fresh(h.Seq) {
 		return 0, Replayed
 	}
-	if o.forged >= o.limits.MaxForged {
+	if key.forged >= o.limits.MaxForged {
 		return 0, Exhausted
 	}
-	putNonce(&o.nonce, &o.iv, h.Stream, h.Seq)
+	putNonce(&o.nonce, &key.iv, h.Stream, h.Seq)
 	// The capacity is cut to the payload's length, so that too short a dst panics:
 	// the cipher would allocate, and the caller look in the wrong place.
-	out, err := o.aead.Open(dst[:0:len(record)-Overhead], o.nonce[:], record[HeaderLen:], record[:HeaderLen])
+	out, err := key.aead.Open(dst[:0:len(record)-Overhead], o.nonce[:], record[HeaderLen:], record[:HeaderLen])
 	if err != nil {
 		o.forged++
+		if key.forged++; key.forged >= o.limits.RotateForged {
+			o.usage.rotate.Store(true)
+			o.usage.exhausted.Store(key.forged >= o.limits.MaxForged)
+		}
 		return 0, Forged
 	}
 	o.window.set(h.Seq)
+	if uint32(h.Epoch) > o.newest.Load() {
+		o.forward(uint32(h.Epoch))
+	}
 	o.records++
 	o.bytes += uint64(len(out))
 	return len(out), Opened

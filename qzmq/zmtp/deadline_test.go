@@ -72,6 +72,34 @@ func TestSlowPeers(t *testing.T) {
 	}
 }
 
+// Every stage has its own time, and a session has none.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		late := func(nth int) func(int, []byte) []byte {
+			return func(n int, p []byte) []byte {
+				if n == nth {
+					time.Sleep(stageTimeout * 2 / 3)
+				}
+				return p
+			}
+		}
+		began := time.Now()
+		ca, cb := sessions(t, &wire{Conn: a, edit: late(0)}, &wire{Conn: b, edit: late(1)})
+		if took := time.Since(began); took <= stageTimeout {
+			t.Errorf("the handshake was not late: %v", took)
+		}
+		go func() {
+			time.Sleep(24 * time.Hour)
+			ca.WriteCommand("LATE", nil)
+			ca.Close()
+		}()
+		if names, err := readAll(cb); len(names) != 1 || !errors.Is(err, io.EOF) {
+			t.Errorf("%v, %v", names, err)
+		}
+	})
+}
+
 func TestSilentPeers(t *testing.T) {
 	ca, cb := configs(t)
 	for name, run := range map[string]func(context.Context, net.Conn) (*Conn, error){
