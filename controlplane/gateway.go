@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/qzmq/gateway/bpf"
 	"github.com/qzmq/gateway/dataplane"
 )
 
@@ -17,9 +18,13 @@ import (
 // good order, and the guard stays in the kernel: what is protected must not
 // leave in clear because the gateway is not running.
 //
-// The order of the start is that of safety: the guard before anything else, the
-// steering before the first key, the listener last.
+// The order of the start is that of safety: programs that know no route yet and
+// so change nothing for any packet, the guard, the routes, the listener last. A
+// start that fails for any other reason than another gateway leaves the guard.
 func Run(ctx context.Context, cfg *Config, log *slog.Logger) (err error) {
+	for _, err := range keepMemory() {
+		log.Warn("keys are less safe in memory than they could be", "reason", err)
+	}
 	g, err := start(cfg, log)
 	if err != nil {
 		return err
@@ -59,10 +64,17 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syncGuard(c.Inside.Interface, guardRules(cfg.Links)); err != nil {
-		return nil, fmt.Errorf("block protected traffic while the gateway is not running: %w", err)
+	g.interfaces, err = openInterfaces(c)
+	if errors.Is(err, bpf.ErrInterfaceTaken) {
+		return nil, err // another gateway runs here, and the guard is its own
 	}
-	if g.interfaces, err = openInterfaces(c); err != nil {
+	if guardErr := syncGuard(c.Inside.Interface, guardRules(cfg.Links)); guardErr != nil {
+		err = errors.Join(err, fmt.Errorf("block protected traffic while the gateway is not running: %w", guardErr))
+	}
+	if err != nil {
+		if g.interfaces != nil {
+			err = errors.Join(err, g.interfaces.close())
+		}
 		return nil, err
 	}
 	defer func() {
@@ -88,7 +100,7 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		engine:   g.engine,
 		steer:    g.interfaces.steer,
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
-		wireMTU:  func() int { return min(g.resolver.mtu(outsideSide), g.interfaces.mostWireMTU()) },
+		wireMTU:  g.wireMTU,
 		log:      log,
 		meter:    newHandshakeMeter(),
 	}
@@ -104,6 +116,13 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
 		"control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
 	return g, nil
+}
+
+// wireMTU is the largest outer packet that a peer may send here, in bytes: one
+// that the outside carries, a chunk holds, and whose content fits the inside.
+func (g *gateway) wireMTU() int {
+	return min(g.resolver.mtu(outsideSide), g.interfaces.mostWireMTU(),
+		g.resolver.mtu(insideSide)+dataplane.Overhead(g.cfg.Gateway.Outside.Address))
 }
 
 // abandon undoes what start did before it failed.

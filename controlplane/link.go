@@ -9,12 +9,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/qzmq/gateway/dataplane"
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
 // settleTime is what two channels get to prove that they live.
 const settleTime = 2500 * time.Millisecond
+
+// ipv6LeastMTU is what IPv6 asks of every link (RFC 8200 section 5), in bytes.
+const ipv6LeastMTU = 1280
 
 // link is one peer. It has no channel, one, or for a short while several: while
 // a session is replaced, and when both sides dial at once.
@@ -86,6 +90,9 @@ func (l *link) join(c *channel) {
 	l.failure = ""
 	l.log.Info("link is up", "peer", l.cfg.Peer, "address", c.path.Peer, "wire_mtu", c.path.WireMTU,
 		"suite", c.conn.Session().Suite(), "dialled", c.dialled, "handshake", c.conn.HandshakeTime())
+	if inner := c.path.WireMTU - dataplane.Overhead(c.path.Peer.Addr()); inner < ipv6LeastMTU {
+		l.log.Warn("IPv6 packets of 1280 bytes, which every link must carry, do not fit", "inner_mtu", inner)
+	}
 }
 
 // leave takes note that c's control connection ended. Its data goes on, unless

@@ -21,14 +21,17 @@ type Path struct {
 // receive-side scaling keeps a stream on one of the peer's queues.
 const firstSourcePort = 61000
 
-// innerMTU is the largest inner packet, in bytes: what design.md calls 60 bytes
-// of overhead, 80 when the outside speaks IPv6.
-func (p *Path) innerMTU() int {
-	if p.Peer.Addr().Is6() {
-		return p.WireMTU - ipv6Len - udpLen - record.Overhead
+// Overhead is what a record adds to an inner packet on the wire, in bytes of IP:
+// 60, or 80 when the outside speaks IPv6 as outer does.
+func Overhead(outer netip.Addr) int {
+	if outer.Is6() {
+		return ipv6Len + udpLen + record.Overhead
 	}
-	return p.WireMTU - ipv4Len - udpLen - record.Overhead
+	return ipv4Len + udpLen + record.Overhead
 }
+
+// innerMTU is the largest inner packet, in bytes.
+func (p *Path) innerMTU() int { return p.WireMTU - Overhead(p.Peer.Addr()) }
 
 // path is a Path made ready for the workers: immutable, with one lane each.
 type path struct {
