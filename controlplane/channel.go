@@ -16,12 +16,8 @@ import (
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
-const (
-	setupTime = 5 * time.Second // for the link set-up, after the handshake
-	pingEvery = time.Second
-	deadAfter = 5 * time.Second // without a word from the peer
-	graceTime = 5 * time.Second // records of a replaced session are still opened
-)
+// setupTime is for the link set-up, after the handshake.
+const setupTime = 5 * time.Second
 
 // channel is one control connection and the data session that it set up. The
 // session may outlive the connection.
@@ -138,7 +134,7 @@ func (c *channel) agree(own offer, theirs []byte, setup [32]byte) error {
 // listen serves the channel until it ends, and says why it did.
 func (c *channel) listen() error {
 	for {
-		if err := c.conn.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
+		if err := c.conn.SetReadDeadline(time.Now().Add(c.link.peering.tempo.dead)); err != nil {
 			return err
 		}
 		name, body, err := c.conn.ReadCommand()
@@ -166,7 +162,7 @@ var errSilentPeer = errors.New("no word from the peer")
 // pings sends signs of life until ctx ends or the channel does. They say which
 // epoch each stream of the session has come to.
 func (c *channel) pings(ctx context.Context) {
-	t := time.NewTicker(pingEvery)
+	t := time.NewTicker(c.link.peering.tempo.ping)
 	defer t.Stop()
 	for {
 		select {

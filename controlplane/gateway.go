@@ -97,6 +97,7 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		suite:    cfg.QZMQ.DefaultSuite,
 		local:    netip.AddrPortFrom(c.Outside.Address, c.Outside.Port),
 		rotation: cfg.QZMQ.KeyRotation,
+		tempo:    usualTempo(),
 		engine:   g.engine,
 		steer:    g.interfaces.steer,
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },

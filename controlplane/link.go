@@ -14,9 +14,6 @@ import (
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
-// settleTime is what two channels get to prove that they live.
-const settleTime = 2500 * time.Millisecond
-
 // ipv6LeastMTU is what IPv6 asks of every link (RFC 8200 section 5), in bytes.
 const ipv6LeastMTU = 1280
 
@@ -82,7 +79,7 @@ func (l *link) join(c *channel) {
 	c.heard.Store(time.Now().UnixNano())
 	for _, other := range l.channels {
 		if !other.alive {
-			l.retire(other)
+			l.retire(other, l.peering.tempo.grace)
 		}
 	}
 	l.channels = append(l.channels, c)
@@ -101,8 +98,12 @@ func (l *link) leave(c *channel, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.alive = false
-	if goodbye(why) || l.anyAlive() {
-		l.retire(c)
+	switch {
+	case goodbye(why):
+		l.retire(c, l.peering.tempo.grace)
+	case l.anyAlive():
+		// The peer may not have noticed yet, and seal for this session still.
+		l.retire(c, l.peering.tempo.dead+l.peering.tempo.grace)
 	}
 	l.choose()
 	l.log.Info("control channel ended", "reason", why, "data_goes_on", l.sealing != nil)
@@ -122,12 +123,12 @@ func (l *link) anyAlive() bool {
 }
 
 // retire has c's session removed once late records have arrived.
-func (l *link) retire(c *channel) {
+func (l *link) retire(c *channel, late time.Duration) {
 	if c.retired {
 		return
 	}
 	c.retired = true
-	time.AfterFunc(graceTime, func() { l.forget(c) })
+	time.AfterFunc(late, func() { l.forget(c) })
 }
 
 func (l *link) forget(c *channel) {
@@ -171,12 +172,11 @@ func (l *link) choose() {
 // this side dialled if it lives, otherwise the newest. Only the side with the
 // smaller fingerprint settles, so both cannot close each other's favourite.
 func (l *link) settle(ctx context.Context, newest *channel) {
-	select {
-	case <-ctx.Done():
+	trial := l.peering.tempo.settle
+	if !sleep(ctx, trial) {
 		return
-	case <-time.After(settleTime):
 	}
-	lately := time.Now().Add(-settleTime).UnixNano()
+	lately := time.Now().Add(-trial).UnixNano()
 	preferred := func(c *channel) bool { return c.dialled && c.heard.Load() > lately }
 	keep := newest
 	var rest []*channel
@@ -190,7 +190,7 @@ func (l *link) settle(ctx context.Context, newest *channel) {
 		if c.alive && c != keep {
 			rest = append(rest, c)
 			c.alive = false // so that choose does not come back to it
-			l.retire(c)
+			l.retire(c, l.peering.tempo.grace)
 		}
 	}
 	l.choose()

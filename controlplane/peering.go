@@ -23,9 +23,6 @@ const (
 	// address or an IPv6 /64.
 	halfOpenMost      = 256
 	halfOpenPerSource = 8
-
-	backoffFirst = 100 * time.Millisecond
-	backoffMost  = 2 * time.Second // a peer that restarts is found again well within 5 s
 )
 
 // sessionTable is where the steering program looks session ids up.
@@ -40,6 +37,7 @@ type peering struct {
 	suite    handshake.Suite
 	local    netip.AddrPort // the outside address, and the port of TCP and UDP alike
 	rotation RotationConfig
+	tempo    tempo
 	engine   *dataplane.Engine
 	steer    sessionTable
 	resolve  func(netip.Addr) // asks for the next hop towards a peer
@@ -98,9 +96,9 @@ func (p *peering) dialLoop(ctx context.Context, l *link, all *sync.WaitGroup) {
 		// When both sides dial, the one that would lose waits for the other.
 		pause := time.Duration(0)
 		if !rotate && !l.decider {
-			pause = time.Second + rand.N(2*time.Second)
+			pause = p.tempo.polite + rand.N(2*p.tempo.polite)
 		}
-		for backoff := backoffFirst; sleep(ctx, pause) && (rotate || !l.connected()); backoff = min(2*backoff, backoffMost) {
+		for backoff := p.tempo.backoff; sleep(ctx, pause) && (rotate || !l.connected()); backoff = min(2*backoff, p.tempo.backoffMost) {
 			c, err := p.dialOnce(ctx, l)
 			if err == nil {
 				all.Go(func() { l.run(ctx, c) })

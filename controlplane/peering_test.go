@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"io"
+	mathrand "math/rand"
 	"net"
 	"net/netip"
 	"slices"
@@ -57,22 +58,68 @@ func TestLinkCarriesPackets(t *testing.T) {
 	}
 }
 
-// TestBothDial has both sides dial at the same moment, many times: one control
-// connection is left each time, on both sides the same, and none is made after.
-func TestBothDial(t *testing.T) {
-	for range 3 {
-		a, b := pair(t)
-		a.begin(a.linkTo(b, true))
-		b.begin(b.linkTo(a, true))
-		up(t, a, b)
-		b.link(a).askToDial(true) // and crosses the other's once more
-		eventually(t, "one connection is left", 15*time.Second, func() bool {
-			return a.link(b).aliveChannels() == 1 && b.link(a).aliveChannels() == 1
-		})
-		exchange(t, a, b)
-		a.stop()
-		b.stop()
+// TestBothDialThousandTimes cuts the control connection on both sides at once,
+// has both dial at about the same moment, and so on: one connection is left each
+// time, and no packet of the traffic that goes on meanwhile is lost or doubled.
+func TestBothDialThousandTimes(t *testing.T) {
+	const rounds = 1000
+	a, b := pair(t)
+	quick := tempo{
+		ping: 2 * time.Millisecond, dead: 5 * time.Second, settle: 10 * time.Millisecond, grace: time.Second,
+		polite: time.Millisecond, backoff: time.Millisecond, backoffMost: 2 * time.Millisecond,
 	}
+	a.peering.tempo, b.peering.tempo = quick, quick
+	a.begin(a.linkTo(b, true))
+	b.begin(b.linkTo(a, true))
+	up(t, a, b)
+	random := mathrand.New(mathrand.NewSource(1))
+	atA, atB := map[uint32]int{}, map[uint32]int{}
+	note := func() {
+		for _, n := range a.received() {
+			atA[n]++
+		}
+		for _, n := range b.received() {
+			atB[n]++
+		}
+	}
+	number, races := 0, 0
+	for round := range rounds {
+		links := []*link{a.link(b), b.link(a)}
+		random.Shuffle(2, func(i, j int) { links[i], links[j] = links[j], links[i] })
+		for _, l := range links {
+			l.cut()
+			time.Sleep(time.Duration(random.Intn(300)) * time.Microsecond)
+		}
+		most := 0
+		eventually(t, "one connection is left", 10*time.Second, func() bool {
+			a.send(b, number, 1)
+			b.send(a, number, 1)
+			number++
+			note()
+			x, y := a.link(b).aliveChannels(), b.link(a).aliveChannels()
+			most = max(most, x, y)
+			return x == 1 && y == 1
+		})
+		if most > 1 {
+			races++
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+	eventually(t, "every packet arrived", 5*time.Second, func() bool { note(); return len(atA) == number && len(atB) == number })
+	for _, got := range []map[uint32]int{atA, atB} {
+		for n, times := range got {
+			if times != 1 {
+				t.Errorf("packet %d arrived %d times", n, times)
+			}
+		}
+	}
+	if races < rounds/20 {
+		t.Errorf("both connections were there at once in %d rounds only: the test tests little", races)
+	}
+	t.Logf("%d rounds, %d with two connections at once, %d packets each way", rounds, races, number)
+	eventually(t, "old sessions are removed", 10*time.Second, func() bool { return a.steer.len() == 1 && b.steer.len() == 1 })
 }
 
 // TestCutConnectionKeepsData cuts the control connection without a goodbye, as
@@ -141,7 +188,7 @@ func TestSessionRotates(t *testing.T) {
 			if len(sessions) < 3 {
 				t.Errorf("only %d sessions in %d packets", len(sessions), number)
 			}
-			eventually(t, "old sessions are removed", 3*graceTime, func() bool {
+			eventually(t, "old sessions are removed", 3*usualTempo().grace, func() bool {
 				return a.steer.len() <= c.most && b.steer.len() <= c.most
 			})
 		})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,7 @@ func newSite(t *testing.T, n byte, id *handshake.Identity, port uint16) *site {
 		identity: id, suite: handshake.DefaultSuite(),
 		local:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, n}), port),
 		rotation: RotationConfig{MaxMessages: DefaultMaxMessages, MaxBytes: DefaultMaxBytes, MaxAge: DefaultMaxAge},
+		tempo:    usualTempo(),
 		engine:   engine, steer: s.steer, resolve: func(netip.Addr) {},
 		wireMTU: func() int { return 1500 },
 		log:     slog.New(slog.NewTextHandler(s.log, nil)), meter: newHandshakeMeter(),
@@ -184,6 +186,16 @@ func (l *link) aliveChannels() (n int) {
 		}
 	}
 	return n
+}
+
+// cut ends the link's control connections as the network might, without a word.
+func (l *link) cut() {
+	l.mu.Lock()
+	channels := slices.Clone(l.channels)
+	l.mu.Unlock()
+	for _, c := range channels {
+		c.conn.CloseWith(handshake.AlertNone)
+	}
 }
 
 // eventually waits for a condition, and fails naming it.
