@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Root's PATH under sudo usually lacks the place where Go is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
 
-.PHONY: build demo demo-down test generate lint clean
+.PHONY: build demo demo-down test bench generate lint clean model proof
 
 build:
 	tools/setup go
@@ -28,6 +28,20 @@ test: need-root
 	go vet ./...
 	$(AS_ROOT) go test -count=1 ./...
 	$(AS_ROOT) go test -count=1 -race ./qzmq/... ./dataplane ./controlplane/...
+
+# What the protocol costs, beside its own primitives and beside TLS; perf/README.md says how to read it.
+bench:
+	tools/setup go
+	go run ./perf/protocol
+
+# The protocol's state machines, searched exhaustively.
+model: need-root
+	$(AS_ROOT) tools/setup model
+	qzmq/model/spin/run
+
+# The symbolic proof as well, for which ProVerif has to be there: Debian does not have it.
+proof: model
+	qzmq/model/run
 
 # The compiled XDP programs are checked in; this makes them anew from bpf/*.c.
 generate: need-root

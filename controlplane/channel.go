@@ -27,18 +27,35 @@ type channel struct {
 	dialled bool   // by this side
 	id      uint32 // of the session, chosen by this side
 	path    dataplane.Path
-	born    time.Time
-	heard   atomic.Int64 // when the peer was last heard, Unix nanoseconds
+	born    time.Duration // by sinceBoot, as all ages of keys
+	heard   atomic.Int64  // when the peer was last heard, Unix nanoseconds
 	removed sync.Once
 
 	// Guarded by the link's lock.
 	alive   bool // the control connection is there
-	retired bool // replaced or closed: to be removed after the grace
+	retired bool // replaced: to be removed after the grace
+	closed  bool // the peer has closed it and opens nothing any more
+}
+
+// rank says how good the channel's session is to seal with: best while its
+// connection is there, then when it only lost that, then when it was to be
+// replaced by another that is gone itself. 0 is no good at all.
+func (c *channel) rank() int {
+	switch {
+	case c.closed:
+		return 0
+	case c.retired:
+		return 1
+	case !c.alive:
+		return 2
+	}
+	return 3
 }
 
 // setUp agrees on the data streams of a fresh control connection (review 2.6).
 // The receiver of a stream opens it before the sender hears of it, so that no
-// record arrives too early. On an error nothing is left behind.
+// record arrives too early. On an error nothing is left behind, but for a while
+// the openers of a peer that may have been about to use them.
 func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
 	p := l.peering
 	if err := conn.SetReadDeadline(time.Now().Add(setupTime)); err != nil {
@@ -48,12 +65,18 @@ func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = &channel{link: l, conn: conn, dialled: dialled, id: id, born: time.Now()}
+	c = &channel{link: l, conn: conn, dialled: dialled, id: id, born: sinceBoot()}
+	accepted := false // the peer may have, and seal for this session already
 	defer func() {
-		if err != nil {
+		switch {
+		case err == nil:
+			return
+		case accepted:
+			time.AfterFunc(p.tempo.dead+p.tempo.grace, c.remove)
+		default:
 			c.remove()
-			c = nil
 		}
+		c = nil
 	}()
 
 	own := newOffer(id, p.engine.Streams(), p.wireMTU(), p.local.Port())
@@ -81,6 +104,7 @@ func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
 	if err := conn.WriteCommand(commandAccept, ours); err != nil {
 		return c, err
 	}
+	accepted = true
 	_, err = expect(conn, commandReady)
 	return c, err
 }

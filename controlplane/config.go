@@ -22,20 +22,27 @@ type Config struct {
 	// moved to another line compares equal at a reload.
 	file         string
 	identityLine int
-	peerLines    []int // of Links[i].Peer
+	suiteLine    int   // of qzmq.default_suite
+	peerLines    []int // of Links[i].Peer, or of PeerName where that is all there is
+
+	certificateLine, keysLine int   // 0 if the file does not have them
+	authorityLines            []int // of QZMQ.Authorities[i]
 }
 
 // GatewayConfig says which machine this is and where its traffic passes.
 type GatewayConfig struct {
 	Name     string // for logs, metrics and the peer's status
 	Identity string // path of the key file, from the working directory if relative
-	Inside   InsideConfig
-	Outside  OutsideConfig
-	Workers  int // 0: one per queue, the default
-	Attach   AttachMode
-	ZeroCopy ZeroCopyMode
-	BusyPoll time.Duration // whole microseconds, 0 (the default) is off
-	Admin    AdminConfig
+	// Certificate is the path of what an authority says of the identity, shown to
+	// every peer; empty for none.
+	Certificate string
+	Inside      InsideConfig
+	Outside     OutsideConfig
+	Workers     int // 0: one per queue, the default
+	Attach      AttachMode
+	ZeroCopy    ZeroCopyMode
+	BusyPoll    time.Duration // whole microseconds, 0 (the default) is off
+	Admin       AdminConfig
 }
 
 // InsideConfig is the interface on which the protected hosts are.
@@ -59,9 +66,17 @@ type AdminConfig struct {
 
 // QZMQConfig is how this gateway protects what it carries.
 type QZMQConfig struct {
-	Mode         handshake.Mode  // handshake.ModeHybrid, the only one in this version
+	Mode         handshake.Mode  // the least that suites and peers must meet; handshake.ModeHybrid
 	DefaultSuite handshake.Suite // one that Mode admits; handshake.DefaultSuite
 	KeyRotation  RotationConfig
+	AntiDoS      AntiDoSConfig
+	Resumption   ResumptionConfig
+
+	// Where names of peers come from: the public files of authorities, whose
+	// certificates are believed, and a file of keys with their names. Both may be
+	// empty when links pin their peers.
+	Authorities    []string
+	AuthorisedKeys string
 }
 
 // RotationConfig says when a session is replaced by a new one: as soon as any
@@ -72,14 +87,41 @@ type RotationConfig struct {
 	MaxAge      time.Duration // whole seconds, DefaultMaxAge
 }
 
+// AntiDoSConfig bounds what callers who have proved nothing can cost.
+type AntiDoSConfig struct {
+	CookieTimeout time.Duration // how long a cookie is good for; whole seconds, DefaultCookieTimeout
+	MaxConcurrent int           // handshakes at once, DefaultMaxConcurrent
+	Cookie        CookieMode
+}
+
+// CookieMode is when callers have to show that they receive what is sent to
+// their address, before any public-key work is done for them.
+type CookieMode string
+
+const (
+	CookieAuto CookieMode = "auto" // the default: when many handshakes are under way
+	CookieOn   CookieMode = "on"
+	CookieOff  CookieMode = "off"
+)
+
+// ResumptionConfig is about reconnecting after a control connection was lost:
+// without signatures, under keys that a ticket of the last session names.
+type ResumptionConfig struct {
+	Enabled        bool          // true by default
+	TicketLifetime time.Duration // since the last signed handshake; whole seconds, DefaultTicketLifetime
+}
+
 // LinkConfig is one peer gateway and the traffic that goes to it.
 type LinkConfig struct {
 	Name     string
-	Peer     handshake.Fingerprint // of the peer's identity, unique among the links
+	Peer     handshake.Fingerprint // of the peer's identity, unique among the links; zero if only its name is known
+	PeerName string                // by certificate or authorised key, unique among the links; with Peer both must be right
 	Endpoint netip.AddrPort        // the zero value: this side only listens
 	Routes   []netip.Prefix        // masked; no other link has an equal one
 	Services []ServiceConfig       // nil: all traffic to Routes is protected
 	Other    OtherTraffic          // traffic to Routes that no service names
+	Mode     handshake.Mode        // required of this peer; the gateway's
+	Suite    handshake.Suite       // the only one for this peer; the gateway's
 	Phase    Phase
 }
 
@@ -148,6 +190,16 @@ const (
 	DefaultMaxMessages = 1 << 32
 	DefaultMaxBytes    = 1 << 40
 	DefaultMaxAge      = 600 * time.Second
+
+	DefaultCookieTimeout  = 60 * time.Second
+	DefaultMaxConcurrent  = 10_000
+	DefaultTicketLifetime = 24 * time.Hour
+)
+
+const (
+	mostCookieTimeout  = 24 * time.Hour
+	mostConcurrent     = 1_000_000
+	mostTicketLifetime = 7 * 24 * time.Hour
 )
 
 // What a rotation may be put off to. A stream has 256 epochs of at most 2^27

@@ -78,6 +78,15 @@ func TestBrokenFiles(t *testing.T) {
 		{"key that is a list", lines{24: "    ? [a]\n    : enforce"}, "24: links[0]: a key must be text, not a list"},
 		{"missing key", lines{2: "-"}, "1: gateway.name: missing"},
 		{"missing key in a link", lines{18: "-"}, "17: links[0].peer: missing"},
+		{"name without anybody to say it", lines{18: "    peer_name: site-b"}, `18: links[0].peer_name: "site-b" is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys`},
+		{"name that is none", lines{12: "  authorised_keys: keys", 18: "    peer_name: Site"}, `18: links[0].peer_name: "Site" is not a name: want 1 to 63 of a-z, 0-9 and -`},
+		{"name of two links", lines{12: "  authorities: [ca]", 18: "    peer_name: x", 26: "    peer_name: x"}, `26: links[1].peer_name: "x" is links[0].peer_name already`},
+		{"empty list of authorities", lines{12: "  authorities: []"}, "12: qzmq.authorities: the list is empty"},
+		{"authority twice", lines{12: "  authorities: [a, b, a]"}, `12: qzmq.authorities[2]: "a" is qzmq.authorities[0] already`},
+		{"too many authorities", lines{12: "  authorities: [a, b, c, d, e, f, g]"}, "12: qzmq.authorities[6]: there are more than 6 authorities"},
+		{"authority that is no path", lines{12: "  authorities: [7]"}, "12: qzmq.authorities[0]: want text, got a number"},
+		{"empty certificate", lines{3: "  identity: a.key\n  certificate: \"\""}, `4: gateway.certificate: "" is not a path`},
+		{"empty authorised keys", lines{12: "  authorised_keys: \"\""}, `12: qzmq.authorised_keys: "" is not a path`},
 		{"missing key in a service", lines{22: "      - { name: orders }"}, "22: links[0].services[0].ports: missing"},
 		{"section that is text", lines{4: "  inside: eth1"}, "4: gateway.inside: want a mapping, got text"},
 		{"section that is empty", lines{4: "  inside:"}, "4: gateway.inside: want a mapping, got nothing"},
@@ -122,21 +131,19 @@ func TestBrokenFiles(t *testing.T) {
 
 		// qzmq
 		{"not enabled", lines{12: "  enabled: false"}, "12: qzmq.enabled: false is not in this version: a gateway that runs protects what it carries"},
-		{"mode of a later version", lines{13: "  mode: pq-only"}, `13: qzmq.mode: "pq-only" is not in this version`},
-		{"classical mode", lines{13: "  mode: classical"}, `13: qzmq.mode: "classical" is not in this version`},
 		{"mode", lines{13: "  mode: none"}, `13: qzmq.mode: mode "none" is not hybrid, pq-only or classical`},
 		{"unknown KEM", lines{14: "  default_suite:\n    kem: kyber"}, `15: qzmq.default_suite.kem: "kyber" is not in the registry of suites`},
 		{"KEM that the mode forbids", lines{14: "  default_suite: { kem: x25519 }"}, `14: qzmq.default_suite.kem: "x25519" is not allowed in mode hybrid`},
 		{"KEM without a classical half", lines{14: "  default_suite: { kem: mlkem768 }"}, `14: qzmq.default_suite.kem: "mlkem768" is not allowed in mode hybrid`},
 		{"signature that the mode forbids", lines{14: "  default_suite: { sig: ed25519 }"}, `14: qzmq.default_suite.sig: "ed25519" is not allowed in mode hybrid`},
 		{"AEAD", lines{14: "  default_suite: { aead: rc4 }"}, `14: qzmq.default_suite.aead: "rc4" is not in the registry of suites`},
-		{"hash that is not built", lines{14: "  default_suite: { hash: sha512 }"}, `14: qzmq.default_suite.hash: "sha512" is not in this version`},
+		{"hash of no registry", lines{14: "  default_suite: { hash: md5 }"}, `14: qzmq.default_suite.hash: "md5" is not in the registry of suites`},
 		{"max_messages", lines{15: "  key_rotation: { max_messages: 0 }"}, `15: qzmq.key_rotation.max_messages: "0" is not a whole number from 1 to 17179869184`},
 		{"max_bytes", lines{15: "  key_rotation: { max_bytes: 99999999999999999999 }"}, "15: qzmq.key_rotation.max_bytes: want a number, got a number with a fraction or too large"},
 		{"max_bytes past the epochs", lines{15: "  key_rotation: { max_bytes: 35184372088833 }"}, `15: qzmq.key_rotation.max_bytes: "35184372088833" is not a whole number from 1 to 35184372088832`},
 		{"max_age_s", lines{15: "  key_rotation: { max_age_s: 86401 }"}, `15: qzmq.key_rotation.max_age_s: "86401" is not a whole number from 1 to 86400`},
-		{"anti_dos", lines{15: "  anti_dos: { cookie: auto }"}, "15: qzmq.anti_dos: not in this version"},
-		{"resumption", lines{15: "  resumption: { enabled: true }"}, "15: qzmq.resumption: not in this version"},
+		{"anti_dos", lines{15: "  anti_dos: { cookie: never }"}, `15: qzmq.anti_dos.cookie: "never" is not one of auto, on, off`},
+		{"resumption", lines{15: "  resumption: { zero_rtt: true }"}, "15: qzmq.resumption.zero_rtt: true is not in this version: a link has nothing to say early"},
 
 		// links
 		{"relays", lines{16: "relays: []\nlinks:"}, "16: relays: not in this version"},
@@ -173,7 +180,9 @@ func TestBrokenFiles(t *testing.T) {
 		{"phase of a later version", lines{24: "    phase: observe"}, `24: links[0].phase: "observe" is not in this version`},
 		{"phase canary", lines{24: "    phase: canary"}, `24: links[0].phase: "canary" is not in this version`},
 		{"phase", lines{24: "    phase: now"}, `24: links[0].phase: "now" is not one of enforce`},
-		{"suite of a link", lines{24: "    default_suite: { kem: x25519 }"}, "24: links[0].default_suite: not in this version"},
+		{"suite of a link", lines{24: "    default_suite: { kem: x25519 }"}, `24: links[0].default_suite.kem: "x25519" is not allowed in mode hybrid`},
+		{"suite of a link for another key", lines{24: "    default_suite: { sig: mldsa65 }"}, "24: links[0].default_suite.sig: a gateway has one key: want mldsa44 as in qzmq.default_suite"},
+		{"mode of a link that its suite does not meet", lines{13: "  mode: classical", 14: "  default_suite: { kem: x25519 }", 24: "    mode: hybrid"}, "24: links[0].default_suite: x25519/mldsa44/aes256gcm/sha256 is not allowed in mode hybrid"},
 
 		// All mistakes are reported, in the order of the lines and not in that
 		// of the checks.

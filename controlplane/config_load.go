@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
 )
@@ -43,9 +44,10 @@ func Parse(name string, b []byte, getenv func(string) string) (*Config, error) {
 	return c, nil
 }
 
-// ReadIdentity reads the gateway's identity and makes the one check of the
-// configuration that needs it: no link may have this gateway as its peer. A
-// failure is reported at the line to blame, as by Parse.
+// ReadIdentity reads the gateway's identity and makes the checks of the
+// configuration that need it: no link may have this gateway as its peer, and the
+// certificate, the authorities and the authorised keys must be what they are
+// taken for. Failures are reported at the lines to blame, as by Parse.
 func (c *Config) ReadIdentity() (*handshake.Identity, error) {
 	id, err := ReadIdentity(c.Gateway.Identity)
 	if err != nil {
@@ -61,10 +63,35 @@ func (c *Config) ReadIdentity() (*handshake.Identity, error) {
 			})
 		}
 	}
+	if alg := id.Algorithm(); alg != c.QZMQ.DefaultSuite.Sig {
+		errs = append(errs, c.blame(c.suiteLine, "qzmq.default_suite.sig",
+			fmt.Errorf("is %v, and the key of gateway.identity is for %v", c.QZMQ.DefaultSuite.Sig, alg)))
+	}
+	if _, err := c.readAuthority(id, time.Now()); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return id, nil
+}
+
+// ReadCertificate reads the gateway's certificate, for whoever wants to know until
+// when it holds. It is nil if there is none.
+func (c *Config) ReadCertificate() (*handshake.Certificate, error) {
+	if c.Gateway.Certificate == "" {
+		return nil, nil
+	}
+	certificate, err := ReadCertificate(c.Gateway.Certificate)
+	if err != nil {
+		return nil, c.blame(c.certificateLine, "gateway.certificate", err)
+	}
+	return certificate, nil
+}
+
+// blame reports what a file that the configuration names has wrong.
+func (c *Config) blame(line int, key string, err error) error {
+	return &ConfigError{File: c.file, Line: line, Key: key, Text: inWords(err).Error(), err: err}
 }
 
 // ConfigError is one mistake in a configuration file.

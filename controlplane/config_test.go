@@ -51,8 +51,10 @@ func TestParseDefaults(t *testing.T) {
 			Mode:         handshake.ModeHybrid,
 			DefaultSuite: handshake.DefaultSuite(),
 			KeyRotation:  RotationConfig{MaxMessages: 4294967296, MaxBytes: 1099511627776, MaxAge: 600 * time.Second},
+			AntiDoS:      AntiDoSConfig{CookieTimeout: time.Minute, MaxConcurrent: 10000, Cookie: "auto"},
+			Resumption:   ResumptionConfig{Enabled: true, TicketLifetime: 24 * time.Hour},
 		},
-		file: "a.yaml", identityLine: 3,
+		file: "a.yaml", identityLine: 3, suiteLine: 1,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -64,6 +66,7 @@ func TestParseEverything(t *testing.T) {
 gateway:
   name: site-a
   identity: a.key
+  certificate: a.cert
   inside:  { interface: eth1, io: xdp }
   outside: { interface: eth2.7, address: "2001:db8::1", port: 5581 }
   workers: 4
@@ -76,6 +79,10 @@ qzmq:
   mode: hybrid
   default_suite: { kem: x25519+mlkem1024, sig: mldsa65, aead: chacha20poly1305, hash: sha256 }
   key_rotation: { max_messages: 1000, max_bytes: 1000000, max_age_s: 30 }
+  anti_dos: { cookie_timeout_s: 30, max_concurrent: 100, cookie: on }
+  resumption: { enabled: false, ticket_lifetime_s: 60, zero_rtt: false }
+  authorities: [ca.pub, old-ca.pub]
+  authorised_keys: keys
 links:
   - name: site-b
     peer: ` + peerText(1) + `
@@ -86,9 +93,18 @@ links:
       - { name: md, ports: ["7000"] }
     other: drop
     phase: enforce
+    mode: pq-only
+    default_suite: { kem: mlkem1024, hash: sha384 }
   - name: site-c
     peer: ` + peerText(2) + `
     routes: [10.2.0.128/25]
+  - name: site-d
+    routes: [10.4.0.0/24]
+    peer_name: site-d
+  - name: site-e
+    peer: ` + peerText(3) + `
+    peer_name: site-e
+    routes: [10.5.0.0/24]
 `
 	c, err := Parse("a.yaml", []byte(file), env{}.get)
 	if err != nil {
@@ -98,22 +114,32 @@ links:
 	if err != nil {
 		t.Fatal(err)
 	}
+	stricter, err := handshake.ParseSuite("mlkem1024", "mldsa65", "chacha20poly1305", "sha384")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := &Config{
 		Gateway: GatewayConfig{
-			Name:     "site-a",
-			Identity: "a.key",
-			Inside:   InsideConfig{Interface: "eth1", IO: IOXDP},
-			Outside:  OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581},
-			Workers:  4,
-			Attach:   AttachNative,
-			ZeroCopy: ZeroCopyOn,
-			BusyPoll: 50 * time.Microsecond,
-			Admin:    AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0")},
+			Name:        "site-a",
+			Identity:    "a.key",
+			Certificate: "a.cert",
+			Inside:      InsideConfig{Interface: "eth1", IO: IOXDP},
+			Outside:     OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581},
+			Workers:     4,
+			Attach:      AttachNative,
+			ZeroCopy:    ZeroCopyOn,
+			BusyPoll:    50 * time.Microsecond,
+			Admin:       AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0")},
 		},
 		QZMQ: QZMQConfig{
 			Mode:         handshake.ModeHybrid,
 			DefaultSuite: suite,
 			KeyRotation:  RotationConfig{MaxMessages: 1000, MaxBytes: 1000000, MaxAge: 30 * time.Second},
+			AntiDoS:      AntiDoSConfig{CookieTimeout: 30 * time.Second, MaxConcurrent: 100, Cookie: CookieOn},
+			Resumption:   ResumptionConfig{TicketLifetime: time.Minute},
+
+			Authorities:    []string{"ca.pub", "old-ca.pub"},
+			AuthorisedKeys: "keys",
 		},
 		Links: []LinkConfig{{
 			Name:     "site-b",
@@ -125,15 +151,34 @@ links:
 				{Name: "md", Ports: []PortRange{{7000, 7000}}},
 			},
 			Other: OtherDrop,
+			Mode:  handshake.ModePQOnly,
+			Suite: stricter,
 			Phase: PhaseEnforce,
 		}, {
 			Name:   "site-c",
 			Peer:   handshake.Fingerprint{2},
 			Routes: []netip.Prefix{netip.MustParsePrefix("10.2.0.128/25")},
 			Other:  OtherPass,
+			Suite:  suite,
 			Phase:  PhaseEnforce,
+		}, {
+			Name:     "site-d",
+			PeerName: "site-d",
+			Routes:   []netip.Prefix{netip.MustParsePrefix("10.4.0.0/24")},
+			Other:    OtherPass,
+			Suite:    suite,
+			Phase:    PhaseEnforce,
+		}, {
+			Name:     "site-e",
+			Peer:     handshake.Fingerprint{3},
+			PeerName: "site-e",
+			Routes:   []netip.Prefix{netip.MustParsePrefix("10.5.0.0/24")},
+			Other:    OtherPass,
+			Suite:    suite,
+			Phase:    PhaseEnforce,
 		}},
-		file: "a.yaml", identityLine: 4, peerLines: []int{19, 28},
+		file: "a.yaml", identityLine: 4, suiteLine: 16, peerLines: []int{24, 35, 39, 41},
+		certificateLine: 5, keysLine: 21, authorityLines: []int{20, 20},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

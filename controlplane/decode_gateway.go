@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -19,7 +20,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		return c
 	}
 	d.gateway(s.section("gateway"), c)
-	d.qzmq(s.section("qzmq"), &c.QZMQ)
+	d.qzmq(s.section("qzmq"), c)
 	d.links(s, c)
 	s.later("relays")
 	s.end()
@@ -31,6 +32,9 @@ func (d *decoder) gateway(s *section, c *Config) {
 	*g = GatewayConfig{Attach: AttachAuto, ZeroCopy: ZeroCopyAuto}
 	required(s, "name", aText(), &g.Name, parseName)
 	c.identityLine = required(s, "identity", aText(), &g.Identity, parsePath)
+	if line, there := optional(s, "certificate", aText(), &g.Certificate, parsePath); there {
+		c.certificateLine = line
+	}
 	d.inside(s.section("inside"), &g.Inside)
 	d.outside(s.section("outside"), &g.Outside, g.Inside)
 	optional(s, "workers", aTextOrNumber(), &g.Workers, parseWorkers)
@@ -69,8 +73,9 @@ func (d *decoder) admin(s *section, a *AdminConfig) {
 	s.end()
 }
 
-func (d *decoder) qzmq(s *section, q *QZMQConfig) {
-	*q = QZMQConfig{Mode: handshake.ModeHybrid}
+func (d *decoder) qzmq(s *section, c *Config) {
+	q := &c.QZMQ
+	*q = QZMQConfig{Mode: handshake.ModeHybrid, DefaultSuite: handshake.DefaultSuite()}
 	var enabled bool
 	optional(s, "enabled", aBool(), &enabled, func(v string) (bool, error) {
 		if !strings.EqualFold(v, "true") {
@@ -79,10 +84,57 @@ func (d *decoder) qzmq(s *section, q *QZMQConfig) {
 		return true, nil
 	})
 	optional(s, "mode", aText(), &q.Mode, parseMode)
-	d.suite(s.section("default_suite"), q)
+	c.suiteLine = d.line(s, "default_suite")
+	d.suite(s.section("default_suite"), q.Mode, &q.DefaultSuite)
 	d.rotation(s.section("key_rotation"), &q.KeyRotation)
-	s.later("anti_dos", "resumption")
+	d.authorities(s, c)
+	d.antiDoS(s.section("anti_dos"), &q.AntiDoS)
+	d.resumption(s.section("resumption"), &q.Resumption)
 	s.end()
+}
+
+func (d *decoder) antiDoS(s *section, a *AntiDoSConfig) {
+	*a = AntiDoSConfig{CookieTimeout: DefaultCookieTimeout, MaxConcurrent: DefaultMaxConcurrent, Cookie: CookieAuto}
+	optional(s, "cookie_timeout_s", aNumber(), &a.CookieTimeout, duration(time.Second, mostCookieTimeout, time.Second))
+	optional(s, "max_concurrent", aNumber(), &a.MaxConcurrent, func(v string) (int, error) {
+		n, err := wholeNumber(1, mostConcurrent)(v)
+		return int(n), err
+	})
+	optional(s, "cookie", aText(), &a.Cookie, oneOf(CookieAuto, CookieOn, CookieOff))
+	s.end()
+}
+
+func (d *decoder) resumption(s *section, r *ResumptionConfig) {
+	*r = ResumptionConfig{Enabled: true, TicketLifetime: DefaultTicketLifetime}
+	optional(s, "enabled", aBool(), &r.Enabled, func(v string) (bool, error) { return strings.EqualFold(v, "true"), nil })
+	optional(s, "ticket_lifetime_s", aNumber(), &r.TicketLifetime, duration(time.Second, mostTicketLifetime, time.Second))
+	var zeroRTT bool
+	optional(s, "zero_rtt", aBool(), &zeroRTT, func(v string) (bool, error) {
+		if strings.EqualFold(v, "true") {
+			return false, errors.New("true is not in this version: a link has nothing to say early")
+		}
+		return false, nil
+	})
+	s.later("safe_topics")
+	s.end()
+}
+
+func (d *decoder) authorities(s *section, c *Config) {
+	items, _ := s.list("authorities")
+	if most := handshake.MaxAuthorities; len(items) > most {
+		d.fail(items[most].Line, itemPath(s.child("authorities"), most), "there are more than %d authorities", most)
+	}
+	seen := map[string]string{}
+	for i, n := range items {
+		path := itemPath(s.child("authorities"), i)
+		if file, ok := scalar(d, n, path, aText(), unique(seen, path, parsePath)); ok {
+			c.QZMQ.Authorities = append(c.QZMQ.Authorities, file)
+			c.authorityLines = append(c.authorityLines, n.Line)
+		}
+	}
+	if line, there := optional(s, "authorised_keys", aText(), &c.QZMQ.AuthorisedKeys, parsePath); there {
+		c.keysLine = line
+	}
 }
 
 func (d *decoder) rotation(s *section, r *RotationConfig) {

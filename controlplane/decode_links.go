@@ -10,29 +10,30 @@ import (
 // linksSeen remembers what the links before have claimed, by the path of the
 // key that claimed it: what belongs to one link cannot belong to another.
 type linksSeen struct {
-	names  map[string]string
-	peers  map[handshake.Fingerprint]string
-	routes map[netip.Prefix]string
+	names     map[string]string
+	peers     map[handshake.Fingerprint]string
+	peerNames map[string]string
+	routes    map[netip.Prefix]string
 }
 
 // links decodes the section links. A gateway without links is allowed, as an
 // interface without peers is in WireGuard; it protects nothing.
 func (d *decoder) links(root *section, c *Config) {
 	items, _ := root.list("links")
-	seen := &linksSeen{map[string]string{}, map[handshake.Fingerprint]string{}, map[netip.Prefix]string{}}
+	seen := &linksSeen{map[string]string{}, map[handshake.Fingerprint]string{}, map[string]string{}, map[netip.Prefix]string{}}
 	for i, n := range items {
-		l, peerLine := d.link(d.open(n, itemPath("links", i), n.Line), c.Gateway.Outside, seen)
+		l, peerLine := d.link(d.open(n, itemPath("links", i), n.Line), c, seen)
 		c.Links = append(c.Links, l)
 		c.peerLines = append(c.peerLines, peerLine)
 	}
 }
 
-func (d *decoder) link(s *section, outside OutsideConfig, seen *linksSeen) (l LinkConfig, peerLine int) {
-	l = LinkConfig{Other: OtherPass, Phase: PhaseEnforce}
+func (d *decoder) link(s *section, c *Config, seen *linksSeen) (l LinkConfig, peerLine int) {
+	l = LinkConfig{Other: OtherPass, Phase: PhaseEnforce, Mode: c.QZMQ.Mode, Suite: c.QZMQ.DefaultSuite}
 	required(s, "name", aText(), &l.Name, unique(seen.names, s.child("name"), parseName))
-	peerLine = required(s, "peer", aText(), &l.Peer, unique(seen.peers, s.child("peer"), parsePeer))
+	peerLine = d.peer(s, c, &l, seen)
 	optional(s, "endpoint", aText(), &l.Endpoint, func(v string) (netip.AddrPort, error) {
-		return parseEndpoint(v, outside)
+		return parseEndpoint(v, c.Gateway.Outside)
 	})
 	l.Routes = d.routes(s, seen)
 	l.Services = d.services(s)
@@ -41,9 +42,40 @@ func (d *decoder) link(s *section, outside OutsideConfig, seen *linksSeen) (l Li
 		d.fail(other, s.child("other"), "there are no services, so all traffic to the routes is protected and none is other")
 	}
 	optional(s, "phase", aText(), &l.Phase, refusing("observe", refusing("canary", oneOf(PhaseEnforce))))
-	s.later("mode", "default_suite", "key_rotation", "anti_dos", "resumption")
+	line := d.line(s, "mode")
+	if _, there := s.keys["default_suite"]; there {
+		line = d.line(s, "default_suite")
+	}
+	optional(s, "mode", aText(), &l.Mode, parseMode)
+	d.suite(s.section("default_suite"), l.Mode, &l.Suite)
+	switch {
+	case !l.Mode.Admits(l.Suite):
+		d.fail(line, s.child("default_suite"), "%v is not allowed in mode %v", l.Suite, l.Mode)
+	case l.Suite.Sig != c.QZMQ.DefaultSuite.Sig:
+		d.fail(line, s.child("default_suite.sig"), "a gateway has one key: want %v as in qzmq.default_suite", c.QZMQ.DefaultSuite.Sig)
+	}
+	s.later("key_rotation", "anti_dos", "resumption")
 	s.end()
 	return l, peerLine
+}
+
+// peer decodes who the peer is, by key or by name or by both, and gives the line
+// of the first of them.
+func (d *decoder) peer(s *section, c *Config, l *LinkConfig, seen *linksSeen) int {
+	line, pinned := optional(s, "peer", aText(), &l.Peer, unique(seen.peers, s.child("peer"), parsePeer))
+	nameLine, named := optional(s, "peer_name", aText(), &l.PeerName, unique(seen.peerNames, s.child("peer_name"), func(v string) (string, error) {
+		if len(c.QZMQ.Authorities) == 0 && c.QZMQ.AuthorisedKeys == "" {
+			return "", fmt.Errorf("%q is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys", v)
+		}
+		return parseName(v)
+	}))
+	switch {
+	case pinned:
+		return line
+	case !named:
+		s.missing("peer")
+	}
+	return nameLine
 }
 
 func (d *decoder) routes(s *section, seen *linksSeen) (routes []netip.Prefix) {

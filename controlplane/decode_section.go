@@ -76,6 +76,14 @@ func (s *section) section(key string) *section {
 	return s.d.open(e.node, s.child(key), e.line)
 }
 
+// line is where a key stands, or its section if it is not there.
+func (d *decoder) line(s *section, key string) int {
+	if e, ok := s.keys[key]; ok {
+		return e.line
+	}
+	return s.line
+}
+
 // list gives the items behind a key, and whether the key is there at all. A
 // list without items is a mistake: the key would better be left out.
 func (s *section) list(key string) (items []*yaml.Node, there bool) {

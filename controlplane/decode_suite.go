@@ -8,26 +8,26 @@ import (
 	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
-// suite decodes the four names of the default suite, each of which may be left
-// out.
-func (d *decoder) suite(s *section, q *QZMQConfig) {
+// suite decodes the four names of a suite, each of which may be left out and is
+// then that of *suite.
+func (d *decoder) suite(s *section, mode handshake.Mode, to *handshake.Suite) {
 	keys := [4]string{"kem", "sig", "aead", "hash"}
-	defaults := [4]string(strings.Split(handshake.DefaultSuite().String(), "/"))
-	names := defaults
+	names := [4]string(strings.Split(to.String(), "/"))
+	// Alone in a suite that every mode admits, a name answers for itself, so that
+	// a mistake is reported on its own line.
+	safe := [4]string(strings.Split(handshake.DefaultSuite().String(), "/"))
 	for i, key := range keys {
 		optional(s, key, aText(), &names[i], func(name string) (string, error) {
-			// Alone among the defaults, a name answers for itself, so that a
-			// mistake is reported on its own line.
-			probe := defaults
+			probe := safe
 			probe[i] = name
-			return name, admissible(name, probe, q.Mode)
+			return name, admissible(name, probe, mode)
 		})
 	}
 	suite, err := handshake.ParseSuite(names[0], names[1], names[2], names[3])
 	if err != nil {
 		d.fail(s.line, s.path, "%v", inWords(err))
 	}
-	q.DefaultSuite = suite
+	*to = suite
 	s.end()
 }
 
@@ -47,14 +47,11 @@ func admissible(name string, names [4]string, mode handshake.Mode) error {
 	return nil
 }
 
-// parseMode takes the modes that the gateway acts on.
+// parseMode takes a mode by its name.
 func parseMode(s string) (handshake.Mode, error) {
 	m, err := handshake.ParseMode(s)
 	if err != nil {
 		return m, inWords(err)
-	}
-	if m != handshake.ModeHybrid {
-		return m, fmt.Errorf("%q is not in this version", s)
 	}
 	return m, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/qzmq/gateway/bpf"
 	"github.com/qzmq/gateway/dataplane"
@@ -55,6 +56,13 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
+	authority, err := cfg.readAuthority(identity, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if soon := expiring(authority.certificate, time.Now()); soon != "" {
+		log.Warn(soon)
+	}
 	c := &cfg.Gateway
 	local, router4, router6, err := localPrefixes(c.Inside.Interface)
 	if err != nil {
@@ -93,8 +101,7 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		return g, err
 	}
 	g.peering = &peering{
-		identity: identity,
-		suite:    cfg.QZMQ.DefaultSuite,
+		identity: identity, authority: authority,
 		local:    netip.AddrPortFrom(c.Outside.Address, c.Outside.Port),
 		rotation: cfg.QZMQ.KeyRotation,
 		tempo:    usualTempo(),
@@ -104,6 +111,9 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		wireMTU:  g.wireMTU,
 		log:      log,
 		meter:    newHandshakeMeter(),
+	}
+	if err = g.peering.protect(cfg.QZMQ.AntiDoS, cfg.QZMQ.Resumption); err != nil {
+		return g, err
 	}
 	g.peering.addLinks(cfg.Links)
 	if g.admin, err = newAdmin(g); err != nil {

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -17,37 +19,56 @@ const mostKeyFile = 16 << 10
 // ReadIdentity reads a key file. A file of which the group or others may do
 // anything is refused: its key has to be taken for stolen.
 func ReadIdentity(path string) (*handshake.Identity, error) {
+	return readSecret(path, handshake.ParseKeyFile)
+}
+
+func readSecret[T any](path string, parse func([]byte) (T, error)) (secret T, err error) {
+	text, err := readRegular(path, "the key file", mostKeyFile, func(mode fs.FileMode) error {
+		if mode&0o077 != 0 {
+			return fmt.Errorf("%s has mode %04o, which lets others than its owner at the key; it must be 0600", path, mode)
+		}
+		return nil
+	})
+	if err != nil {
+		return secret, err
+	}
+	defer clear(text)
+	if secret, err = parse(text); err != nil {
+		return secret, fmt.Errorf("%s: %w", path, err)
+	}
+	return secret, nil
+}
+
+// readRegular reads a regular file of up to most bytes whose permissions are
+// allowed. what names it in errors.
+func readRegular(path, what string, most int64, allowed func(fs.FileMode) error) ([]byte, error) {
 	// The open file is examined rather than the path, so that what was checked
 	// is what is read, also behind a symbolic link. O_NONBLOCK only keeps the
 	// opening of a named pipe from waiting for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, which lets others than its owner at the key; it must be 0600", path, mode)
+	if err := allowed(info.Mode().Perm()); err != nil {
+		return nil, err
 	}
-	if info.Size() > mostKeyFile {
-		return nil, fmt.Errorf("%s is too long for a key file", path)
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s is too long for %s", path, strings.Replace(what, "the ", "a ", 1))
 	}
 	text := make([]byte, info.Size())
-	defer clear(text)
 	if _, err := io.ReadFull(f, text); err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", err)
+		clear(text)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
-	id, err := handshake.ParseKeyFile(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return id, nil
+	return text, nil
 }
 
 // CreateIdentity makes a new identity and writes it to a new file that only its
@@ -58,16 +79,23 @@ func CreateIdentity(path string) (*handshake.Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an identity: %w", err)
 	}
-	text := id.MarshalKeyFile()
+	if err := createSecret(path, id.MarshalKeyFile()); err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// createSecret writes a key file and wipes its text.
+func createSecret(path string, text []byte) error {
 	defer clear(text)
-	err = createKeyFile(path, func(f io.Writer) error {
+	err := createKeyFile(path, func(f io.Writer) error {
 		_, err := f.Write(text)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("writing the key file: %w", err)
+		return fmt.Errorf("writing the key file: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // createKeyFile makes a file with what write puts into it, on the disk when it

@@ -2,7 +2,9 @@ package controlplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -23,26 +25,26 @@ type link struct {
 	peering *peering
 	cfg     LinkConfig
 	log     *slog.Logger
-	decider bool // of two channels, the side with the smaller fingerprint closes one
-
-	dial chan bool // a request to dial; true for a new session beside the present one
+	dial    chan bool // a request to dial; true for a new session beside the present one
 
 	mu       sync.Mutex
-	channels []*channel // whose sessions are installed, oldest first
-	sealing  *channel   // whose path the dataplane has
-	rotateBy time.Time  // when the sealing session is to be replaced
-	rotating time.Time  // when that was last set going; zero once there is a new one
-	failure  string     // what was logged last, so that it is logged once
+	channels []*channel    // whose sessions are installed, oldest first
+	sealing  *channel      // whose path the dataplane has
+	rotateBy time.Duration // when the sealing session is to be replaced, by sinceBoot
+	rotating time.Duration // when that was last set going; zero once there is a new one
+	failure  string        // what was logged last, so that it is logged once
 }
 
 func newLink(p *peering, cfg LinkConfig) *link {
-	own := p.identity.Fingerprint()
-	return &link{
-		peering: p, cfg: cfg,
-		log:     p.log.With("link", cfg.Name),
-		decider: slices.Compare(own[:], cfg.Peer[:]) < 0,
-		dial:    make(chan bool, 1),
+	return &link{peering: p, cfg: cfg, log: p.log.With("link", cfg.Name), dial: make(chan bool, 1)}
+}
+
+// peerName is what the operator calls the peer: its fingerprint or its name.
+func (l *link) peerName() string {
+	if l.cfg.Peer.IsZero() {
+		return l.cfg.PeerName
 	}
+	return l.cfg.Peer.String()
 }
 
 // open sets up a fresh control connection and has its session carry the link's
@@ -64,7 +66,7 @@ func (l *link) run(ctx context.Context, c *channel) {
 	go c.pings(ctx)
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
-	if l.decider {
+	if l.peering.decides(c.conn.Session().Peer()) {
 		go l.settle(ctx, c)
 	}
 	l.leave(c, c.listen())
@@ -76,34 +78,34 @@ func (l *link) join(c *channel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.alive = true
-	c.heard.Store(time.Now().UnixNano())
 	for _, other := range l.channels {
 		if !other.alive {
-			l.retire(other, l.peering.tempo.grace)
+			l.retire(other)
 		}
 	}
 	l.channels = append(l.channels, c)
 	l.choose()
 	l.failure = ""
-	l.log.Info("link is up", "peer", l.cfg.Peer, "address", c.path.Peer, "wire_mtu", c.path.WireMTU,
-		"suite", c.conn.Session().Suite(), "dialled", c.dialled, "handshake", c.conn.HandshakeTime())
+	l.log.Info("link is up", "peer", c.conn.Session().Peer(), "address", c.path.Peer, "wire_mtu", c.path.WireMTU,
+		"suite", c.conn.Session().Suite(), "dialled", c.dialled, "resumed", c.conn.Session().Resumed(), "handshake", c.conn.HandshakeTime())
 	if inner := c.path.WireMTU - dataplane.Overhead(c.path.Peer.Addr()); inner < ipv6LeastMTU {
 		l.log.Warn("IPv6 packets of 1280 bytes, which every link must carry, do not fit", "inner_mtu", inner)
+	}
+	if soon := expiring(c.conn.Session().PeerCertificate(), time.Now()); soon != "" {
+		l.log.Warn(soon)
 	}
 }
 
 // leave takes note that c's control connection ended. Its data goes on, unless
-// the peer said goodbye.
+// the peer said goodbye, until another session comes up: the peer may not have
+// noticed yet, and a session beside this one may end in the next moment.
 func (l *link) leave(c *channel, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.alive = false
-	switch {
-	case goodbye(why):
-		l.retire(c, l.peering.tempo.grace)
-	case l.anyAlive():
-		// The peer may not have noticed yet, and seal for this session still.
-		l.retire(c, l.peering.tempo.dead+l.peering.tempo.grace)
+	if goodbye(why) {
+		c.closed = errors.Is(why, io.EOF)
+		l.retire(c)
 	}
 	l.choose()
 	l.log.Info("control channel ended", "reason", why, "data_goes_on", l.sealing != nil)
@@ -123,12 +125,12 @@ func (l *link) anyAlive() bool {
 }
 
 // retire has c's session removed once late records have arrived.
-func (l *link) retire(c *channel, late time.Duration) {
+func (l *link) retire(c *channel) {
 	if c.retired {
 		return
 	}
 	c.retired = true
-	time.AfterFunc(late, func() { l.forget(c) })
+	time.AfterFunc(l.peering.tempo.grace, func() { l.forget(c) })
 }
 
 func (l *link) forget(c *channel) {
@@ -140,12 +142,11 @@ func (l *link) forget(c *channel) {
 	c.remove()
 }
 
-// choose gives the dataplane the path of the newest session: of those whose
-// channel is there, or else of those that only lost it.
+// choose gives the dataplane the path of the best session, of equals the newest.
 func (l *link) choose() {
 	var best *channel
 	for _, c := range l.channels {
-		if !c.retired && (best == nil || c.alive || !best.alive) {
+		if c.rank() > 0 && (best == nil || c.rank() >= best.rank()) {
 			best = c
 		}
 	}
@@ -164,16 +165,18 @@ func (l *link) choose() {
 	if best.dialled {
 		part = rotateAt - jitter*rand.Float64()
 	}
-	l.rotateBy = best.born.Add(time.Duration(float64(l.peering.rotation.MaxAge) * part))
-	l.rotating = time.Time{}
+	l.rotateBy = best.born + time.Duration(float64(l.peering.rotation.MaxAge)*part)
+	l.rotating = 0
 }
 
-// settle leaves one channel, some time after the newest made them two: one that
-// this side dialled if it lives, otherwise the newest. Only the side with the
-// smaller fingerprint settles, so both cannot close each other's favourite.
+// settle leaves one channel, some time after newest made them two: one that this
+// side dialled if the peer has spoken on it since, otherwise newest. What came up
+// later is left to its own settling, and nothing is settled for a channel on which
+// the peer has said nothing. Only the side with the smaller fingerprint settles, so
+// both cannot close each other's favourite. The rules are those of rotation.pml.
 func (l *link) settle(ctx context.Context, newest *channel) {
 	trial := l.peering.tempo.settle
-	if !sleep(ctx, trial) {
+	if !sleep(ctx, trial) || newest.heard.Load() == 0 {
 		return
 	}
 	lately := time.Now().Add(-trial).UnixNano()
@@ -181,16 +184,17 @@ func (l *link) settle(ctx context.Context, newest *channel) {
 	keep := newest
 	var rest []*channel
 	l.mu.Lock()
-	for _, c := range l.channels {
-		if c.alive && preferred(c) && (!preferred(keep) || c.born.After(keep.born)) {
+	sofar := l.channels[:slices.Index(l.channels, newest)+1] // in the order in which they came up
+	for _, c := range sofar {
+		if c.alive && preferred(c) && !preferred(keep) {
 			keep = c
 		}
 	}
-	for _, c := range l.channels {
+	for _, c := range sofar {
 		if c.alive && c != keep {
 			rest = append(rest, c)
 			c.alive = false // so that choose does not come back to it
-			l.retire(c, l.peering.tempo.grace)
+			l.retire(c)
 		}
 	}
 	l.choose()
@@ -228,6 +232,6 @@ func (l *link) fail(what string, err error) {
 	defer l.mu.Unlock()
 	if why := cause(err); why != l.failure {
 		l.failure = why
-		l.log.Warn(what, "peer", l.cfg.Peer, "reason", why)
+		l.log.Warn(what, "peer", l.peerName(), "reason", why)
 	}
 }

@@ -111,14 +111,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, l := range c.g.peering.links {
 		name, up, born := l.state()
 		used := c.g.engine.Usage(name)
-		gauge(linkUp, up, name, l.cfg.Peer.String())
+		gauge(linkUp, up, name, l.peerName())
 		count(linkRecords, used.Sealed.Records, name, "out")
 		count(linkRecords, used.Opened.Records, name, "in")
 		count(linkBytes, used.Sealed.Bytes, name, "out")
 		count(linkBytes, used.Opened.Bytes, name, "in")
 		count(linkForged, used.Forged, name)
-		if !born.IsZero() {
-			gauge(sessionAge, time.Since(born).Seconds(), name)
+		if born != 0 {
+			gauge(sessionAge, (sinceBoot() - born).Seconds(), name)
 		}
 	}
 	for _, p := range []struct {
@@ -168,8 +168,8 @@ func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int,
 }
 
 // state is what metrics show of a link: whether it is up, and since when its
-// keys exist.
-func (l *link) state() (name string, up float64, born time.Time) {
+// keys exist, by sinceBoot; 0 without keys.
+func (l *link) state() (name string, up float64, born time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sealing != nil {

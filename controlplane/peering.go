@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,22 +9,18 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/qzmq/gateway/dataplane"
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
-const (
-	handshakeTime = 5 * time.Second
-
-	// Handshakes of callers who have proved nothing yet. A source is an IPv4
-	// address or an IPv6 /64.
-	halfOpenMost      = 256
-	halfOpenPerSource = 8
-)
+const handshakeTime = 5 * time.Second
 
 // sessionTable is where the steering program looks session ids up.
 type sessionTable interface {
@@ -33,33 +30,55 @@ type sessionTable interface {
 
 // peering makes and takes control connections and hands them to their links.
 type peering struct {
-	identity *handshake.Identity
-	suite    handshake.Suite
-	local    netip.AddrPort // the outside address, and the port of TCP and UDP alike
-	rotation RotationConfig
-	tempo    tempo
-	engine   *dataplane.Engine
-	steer    sessionTable
-	resolve  func(netip.Addr) // asks for the next hop towards a peer
-	wireMTU  func() int       // bytes of IP packet that the outside carries
-	log      *slog.Logger
-	meter    *handshakeMeter
+	identity  *handshake.Identity
+	authority *authority
+	local     netip.AddrPort // the outside address, and the port of TCP and UDP alike
+	rotation  RotationConfig
+	tempo     tempo
+	callers   *callers
+	// Of sessions that may be resumed; nil for none.
+	serverTickets *handshake.ServerTickets
+	clientTickets *handshake.ClientTickets
+	engine        *dataplane.Engine
+	steer         sessionTable
+	resolve       func(netip.Addr) // asks for the next hop towards a peer
+	wireMTU       func() int       // bytes of IP packet that the outside carries
+	log           *slog.Logger
+	meter         *handshakeMeter
 
-	links map[handshake.Fingerprint]*link // does not change while run runs
+	// None of these changes while run runs.
+	links     map[string]*link  // by name
+	suites    []handshake.Suite // of all links
+	leastMode handshake.Mode    // the weakest that a link asks for
+}
 
-	mu       sync.Mutex
-	halfOpen map[netip.Prefix]int
-	pending  int // sum of halfOpen
-	refusals map[string]bool
-	oldest   time.Time // when refusals was last emptied
+// protect makes what guards against callers and what resumes sessions.
+func (p *peering) protect(a AntiDoSConfig, r ResumptionConfig) (err error) {
+	if p.callers, err = newCallers(a, p.log); err != nil || !r.Enabled {
+		return err
+	}
+	if p.serverTickets, err = handshake.NewServerTickets(r.TicketLifetime); err != nil {
+		return err
+	}
+	p.clientTickets, err = handshake.NewClientTickets(r.TicketLifetime)
+	return err
 }
 
 // addLinks makes the links of the configuration.
 func (p *peering) addLinks(links []LinkConfig) {
-	p.halfOpen, p.refusals = map[netip.Prefix]int{}, map[string]bool{}
-	p.links = map[handshake.Fingerprint]*link{}
-	for _, cfg := range links {
-		p.links[cfg.Peer] = newLink(p, cfg)
+	p.links = map[string]*link{}
+	p.suites = nil
+	for i, cfg := range links {
+		p.links[cfg.Name] = newLink(p, cfg)
+		if !slices.Contains(p.suites, cfg.Suite) {
+			p.suites = append(p.suites, cfg.Suite)
+		}
+		if cfg.Endpoint.IsValid() {
+			p.callers.known[sourceOf(cfg.Endpoint.Addr())] = true
+		}
+		if i == 0 || weaker(cfg.Mode, p.leastMode) {
+			p.leastMode = cfg.Mode
+		}
 	}
 }
 
@@ -86,6 +105,7 @@ func (p *peering) run(ctx context.Context, listener net.Listener) {
 // one beside it when the session is to be replaced.
 func (p *peering) dialLoop(ctx context.Context, l *link, all *sync.WaitGroup) {
 	l.askToDial(false)
+	attempt := 0
 	for {
 		var rotate bool
 		select {
@@ -95,11 +115,12 @@ func (p *peering) dialLoop(ctx context.Context, l *link, all *sync.WaitGroup) {
 		}
 		// When both sides dial, the one that would lose waits for the other.
 		pause := time.Duration(0)
-		if !rotate && !l.decider {
+		if !rotate && !p.decides(l.cfg.Peer) {
 			pause = p.tempo.polite + rand.N(2*p.tempo.polite)
 		}
 		for backoff := p.tempo.backoff; sleep(ctx, pause) && (rotate || !l.connected()); backoff = min(2*backoff, p.tempo.backoffMost) {
-			c, err := p.dialOnce(ctx, l)
+			c, err := p.dialOnce(ctx, l, attempt, !rotate)
+			attempt++
 			if err == nil {
 				all.Go(func() { l.run(ctx, c) })
 				break
@@ -116,6 +137,39 @@ func (p *peering) dialLoop(ctx context.Context, l *link, all *sync.WaitGroup) {
 	}
 }
 
+// decides says whether this side settles which of several channels to a peer is
+// left: the one with the smaller fingerprint does. A peer that is known by name
+// alone is the zero fingerprint until it has shown its own.
+func (p *peering) decides(peer handshake.Fingerprint) bool {
+	own := p.identity.Fingerprint()
+	return bytes.Compare(own[:], peer[:]) < 0
+}
+
+// base is what every handshake of this gateway has in common. A caller is not
+// known before it has shown who it is, so a responder starts from the least that
+// any link asks for, and the link's own policy is looked at afterwards.
+func (p *peering) base(mode handshake.Mode, suites []handshake.Suite) handshake.Config {
+	return handshake.Config{
+		Identity: p.identity, Suites: suites, Mode: mode, Purpose: handshake.PurposeLink, Clock: sinceBoot,
+	}
+}
+
+// weaker says whether a mode admits more than another.
+func weaker(a, b handshake.Mode) bool {
+	strength := map[handshake.Mode]int{handshake.ModeClassical: 0, handshake.ModePQOnly: 1, handshake.ModeHybrid: 2}
+	return strength[a] < strength[b]
+}
+
+// sinceBoot is the clock of cookies and tickets. It does not stop when the
+// machine sleeps.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic("controlplane: no boot time clock: " + err.Error())
+	}
+	return time.Duration(t.Nano())
+}
+
 // sleep is false when ctx ended before d was over.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
@@ -126,7 +180,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (p *peering) dialOnce(ctx context.Context, l *link) (*channel, error) {
+// dialOnce makes a control connection, and with it a session that carries the
+// link's data. attempt counts them, since a name may have several keys to try.
+// resume allows a handshake without signatures: to reconnect, never to rotate.
+func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume bool) (*channel, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: p.local.Addr().AsSlice()}}
@@ -134,15 +191,20 @@ func (p *peering) dialOnce(ctx context.Context, l *link) (*channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := zmtp.Initiate(ctx, nc, handshake.Config{
-		Identity: p.identity, Suites: []handshake.Suite{p.suite}, Purpose: handshake.PurposeLink, Peer: l.cfg.Peer,
-	})
+	cfg := p.base(l.cfg.Mode, []handshake.Suite{l.cfg.Suite})
+	p.authority.calling(&cfg, &l.cfg, attempt, time.Now())
+	cfg.ClientTickets, cfg.Reconnect = p.clientTickets, resume && p.clientTickets != nil
+	conn, err := zmtp.Initiate(ctx, nc, cfg)
 	p.meter.done("initiator", conn, err)
 	if errors.Is(err, zmtp.ErrTruncated) || errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%v gave no answer: it is silent to whoever calls another identity than its own, so its fingerprint may not be %v (%w)",
-			l.cfg.Endpoint, l.cfg.Peer, err)
+		err = fmt.Errorf("%v gave no answer: it is silent to whoever calls another identity than its own, so it may not be %v (%w)",
+			l.cfg.Endpoint, l.peerName(), err)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := p.authority.admit(&l.cfg, conn.Session().Peer(), conn.Session().PeerCertificate()); err != nil {
+		conn.CloseWith(handshake.AlertAccessDenied)
 		return nil, err
 	}
 	return l.open(conn, true)
@@ -160,7 +222,7 @@ func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.W
 			sleep(ctx, 100*time.Millisecond) // out of descriptors, most likely
 			continue
 		}
-		source, leave, ok := p.enter(nc.RemoteAddr())
+		source, leave, ok := p.callers.enter(nc.RemoteAddr())
 		if !ok {
 			p.meter.refused("too_many_half_open")
 			nc.Close()
@@ -173,88 +235,36 @@ func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.W
 // answer runs the handshake of a caller, and the link if it is one of ours.
 func (p *peering) answer(ctx context.Context, nc net.Conn, source netip.Prefix, leave func()) {
 	bounded, cancel := context.WithTimeout(ctx, handshakeTime)
-	conn, err := zmtp.Respond(bounded, nc, handshake.Config{
-		Identity: p.identity, Suites: []handshake.Suite{p.suite}, Purpose: handshake.PurposeLink,
-		Authorize: func(f handshake.Fingerprint) bool { return p.links[f] != nil },
-	})
+	cfg := p.base(p.leastMode, p.suites)
+	p.authority.answering(&cfg, time.Now())
+	cfg.ServerTickets, cfg.Cookies = p.serverTickets, p.callers.cookies
+	cfg.PeerAddr, cfg.CookieDemanded = source.Addr(), p.callers.cookieDemanded
+	conn, err := zmtp.Respond(bounded, nc, cfg)
 	cancel()
 	leave()
 	p.meter.done("responder", conn, err)
 	if err != nil {
 		if ctx.Err() == nil {
-			p.refuse(source, err)
+			p.callers.refuse(source, err)
 		}
 		return
 	}
-	l := p.links[conn.Session().Peer()]
+	linkConfig, err := p.authority.linkOf(conn.Session().Peer(), conn.Session().PeerCertificate())
+	if err != nil {
+		conn.CloseWith(handshake.AlertAccessDenied)
+		p.callers.refuse(source, err)
+		return
+	}
+	l := p.links[linkConfig.Name]
+	if s := conn.Session().Suite(); s != l.cfg.Suite {
+		conn.CloseWith(handshake.AlertInsufficientSecurity)
+		l.fail("link cannot be made", fmt.Errorf("the peer asks for %v, this link is for %v alone", s, l.cfg.Suite))
+		return
+	}
 	c, err := l.open(conn, false)
 	if err != nil {
 		l.fail("link cannot be made", err)
 		return
 	}
 	l.run(ctx, c)
-}
-
-// enter counts a half-open connection, or refuses it: limits come before
-// anything that costs. The caller leaves once.
-func (p *peering) enter(a net.Addr) (source netip.Prefix, leave func(), ok bool) {
-	remote, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return source, nil, false
-	}
-	addr, bits := remote.Addr().Unmap(), 32
-	if addr.Is6() {
-		bits = 64
-	}
-	source, _ = addr.WithZone("").Prefix(bits)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pending >= halfOpenMost || p.halfOpen[source] >= halfOpenPerSource {
-		return source, nil, false
-	}
-	p.pending++
-	p.halfOpen[source]++
-	return source, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.pending--
-		if p.halfOpen[source]--; p.halfOpen[source] == 0 {
-			delete(p.halfOpen, source)
-		}
-	}, true
-}
-
-const (
-	refusalsMost  = 256
-	refusalsReset = 10 * time.Minute
-)
-
-// refuse logs why a caller got no link: once for each source and reason, so that
-// nobody can fill the log.
-func (p *peering) refuse(source netip.Prefix, err error) {
-	why := cause(err)
-	said := source.String() + " " + why
-	p.mu.Lock()
-	if now := time.Now(); now.Sub(p.oldest) > refusalsReset {
-		clear(p.refusals)
-		p.oldest = now
-	}
-	known := p.refusals[said] || len(p.refusals) >= refusalsMost
-	if !known {
-		p.refusals[said] = true
-	}
-	p.mu.Unlock()
-	if !known {
-		p.log.Warn("a caller was refused", "source", source, "reason", why)
-	}
-}
-
-// cause is an error's text without the addresses that package net puts into
-// it: their ports differ each time, and the same reason is logged once.
-func cause(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Op + ": " + op.Err.Error()
-	}
-	return err.Error()
 }

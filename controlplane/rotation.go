@@ -33,19 +33,19 @@ func (l *link) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			now := time.Now()
-			l.peering.engine.Prepare(l.cfg.Name, now)
-			l.check(now)
+			l.peering.engine.Prepare(l.cfg.Name, time.Now())
+			l.check(sinceBoot())
 		}
 	}
 }
 
-func (l *link) check(now time.Time) {
+// check ends what is too old at this time, by sinceBoot, and replaces what will be.
+func (l *link) check(now time.Duration) {
 	r := &l.peering.rotation
 	l.mu.Lock()
 	var old []*channel
 	for _, c := range l.channels {
-		if now.Sub(c.born) > agesAtMost*r.MaxAge {
+		if now-c.born > agesAtMost*r.MaxAge {
 			old = append(old, c)
 		}
 	}
@@ -53,7 +53,7 @@ func (l *link) check(now time.Time) {
 	l.mu.Unlock()
 	for _, o := range old {
 		if o == c {
-			l.log.Error("keys are past their age, nothing uses them any more", "session_age", now.Sub(c.born))
+			l.log.Error("keys are past their age, nothing uses them any more", "session_age", now-c.born)
 		}
 		l.forget(o)
 		o.conn.Close()
@@ -63,7 +63,7 @@ func (l *link) check(now time.Time) {
 	}
 	used := l.peering.engine.Usage(l.cfg.Name)
 	switch {
-	case now.After(by):
+	case now > by:
 		l.rotate("age")
 	case used.Rotate:
 		l.rotate("limit of the cipher")
@@ -77,10 +77,10 @@ func (l *link) check(now time.Time) {
 // rotate has the sealing session replaced: by a new connection from the side
 // that dialled it, make before break.
 func (l *link) rotate(why string) {
-	now := time.Now()
+	now := sinceBoot()
 	l.mu.Lock()
 	c := l.sealing
-	due := c != nil && c.alive && now.Sub(c.born) > rotateLeast && now.Sub(l.rotating) > rotateRetry
+	due := c != nil && c.alive && now-c.born > rotateLeast && (l.rotating == 0 || now-l.rotating > rotateRetry)
 	if due {
 		l.rotating = now
 	}

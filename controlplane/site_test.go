@@ -124,7 +124,7 @@ func newSite(t *testing.T, n byte, id *handshake.Identity, port uint16) *site {
 	}
 	engine.SetHops(map[netip.Addr]dataplane.Hop{host: dataplane.NewHop(far, own)}, peers)
 	s.peering = &peering{
-		identity: id, suite: handshake.DefaultSuite(),
+		identity: id,
 		local:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, n}), port),
 		rotation: RotationConfig{MaxMessages: DefaultMaxMessages, MaxBytes: DefaultMaxBytes, MaxAge: DefaultMaxAge},
 		tempo:    usualTempo(),
@@ -132,12 +132,22 @@ func newSite(t *testing.T, n byte, id *handshake.Identity, port uint16) *site {
 		wireMTU: func() int { return 1500 },
 		log:     slog.New(slog.NewTextHandler(s.log, nil)), meter: newHandshakeMeter(),
 	}
+	err := s.peering.protect(AntiDoSConfig{CookieTimeout: DefaultCookieTimeout, MaxConcurrent: DefaultMaxConcurrent, Cookie: CookieAuto},
+		ResumptionConfig{Enabled: true, TicketLifetime: DefaultTicketLifetime})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if s.stop != nil {
 			s.stop()
 		}
 		if t.Failed() {
 			t.Logf("log of site %d:\n%s", n, s.log)
+			for _, d := range dataplane.Drops() {
+				if dead := engine.Stats()[0].Dropped[d]; dead > 0 {
+					t.Logf("site %d: %d packets dropped as %v", n, dead, d)
+				}
+			}
 		}
 	})
 	return s
@@ -151,6 +161,9 @@ func (s *site) begin(links ...LinkConfig) {
 		routes[l.Name] = l.Routes
 	}
 	s.peering.engine.SetRoutes(routes)
+	if s.peering.authority == nil {
+		s.peering.authority = newAuthority(s.peering.identity.Fingerprint(), links, nil, nil)
+	}
 	s.peering.addLinks(links)
 	listener, err := net.Listen("tcp", s.peering.local.String())
 	if err != nil {
@@ -166,7 +179,7 @@ func (s *site) begin(links ...LinkConfig) {
 func (s *site) linkTo(o *site, dials bool) LinkConfig {
 	l := LinkConfig{
 		Name: fmt.Sprintf("to-%v", o.peering.local.Addr().As4()[3]),
-		Peer: o.peering.identity.Fingerprint(), Routes: []netip.Prefix{o.network}, Phase: PhaseEnforce,
+		Peer: o.peering.identity.Fingerprint(), Routes: []netip.Prefix{o.network}, Suite: handshake.DefaultSuite(), Phase: PhaseEnforce,
 	}
 	if dials {
 		l.Endpoint = o.peering.local
@@ -174,7 +187,7 @@ func (s *site) linkTo(o *site, dials bool) LinkConfig {
 	return l
 }
 
-func (s *site) link(o *site) *link { return s.peering.links[o.peering.identity.Fingerprint()] }
+func (s *site) link(o *site) *link { return s.peering.links[s.linkTo(o, false).Name] }
 
 // alive counts the link's control connections.
 func (l *link) aliveChannels() (n int) {

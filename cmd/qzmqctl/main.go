@@ -1,6 +1,6 @@
 // Command qzmqctl is the operator's tool beside qzmq-gateway. It makes
-// identities, names them, and says what is wrong with a configuration before a
-// gateway is given it.
+// identities, names them, certifies them, and says what is wrong with a
+// configuration before a gateway is given it.
 //
 // Results go to standard output and can be piped; everything else goes to
 // standard error. The exit code is 0 when all is fine, 1 when it failed and 2
@@ -8,10 +8,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/qzmq/gateway/controlplane"
 )
@@ -20,6 +22,17 @@ const usage = `usage:
   qzmqctl keygen FILE       make an identity in a new key file, print its fingerprint
   qzmqctl fingerprint FILE  print the fingerprint of a key file
   qzmqctl check FILE        check a gateway's configuration and its identity
+
+  qzmqctl ca init FILE      make an authority: its key in FILE, what others need to
+                            trust it in FILE.pub; print its fingerprint
+  qzmqctl ca request FILE   print a request for a certificate for a key file
+  qzmqctl ca issue --ca FILE --name NAME [--roles LIST] [--routes LIST] [--days N] REQUEST
+                            print a certificate. NAME: a-z, 0-9 and -. Roles: link (the
+                            default), zmtp, or one side of them, link-initiator and so on.
+                            Routes: the prefixes that may lie behind NAME; a link needs
+                            them. Days: 30 unless given
+  qzmqctl ca show [--json] [--ca FILE.pub] FILE
+                            show a certificate, a request or an authority
 `
 
 // The exit codes of the operator's contract.
@@ -31,60 +44,90 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// output is what a command has to say when it did not fail.
+type output struct {
+	result  string // for standard output, ended by a newline
+	warning string // for standard error; empty for none
+}
+
+// errUsage is the error of a command line that was not understood.
+var errUsage = errors.New("not understood")
+
 // run does what main does, for tests to call.
 func run(args []string, stdout, stderr io.Writer) int {
-	commands := map[string]func(file string) (result string, err error){
-		"keygen":      keygen,
-		"fingerprint": fingerprint,
-		"check":       check,
-	}
-	var command func(string) (string, error)
-	// A FILE that looks like a flag is a flag that we do not have.
-	if len(args) == 2 && !strings.HasPrefix(args[1], "-") {
-		command = commands[args[0]]
-	}
-	if command == nil {
+	out, err := command(args)
+	switch {
+	case errors.Is(err, errUsage):
 		fmt.Fprint(stderr, usage)
 		return exitUsage
-	}
-	result, err := command(args[1])
-	if err != nil {
+	case err != nil:
 		fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
-	if _, err := fmt.Fprintln(stdout, result); err != nil {
+	if _, err := io.WriteString(stdout, out.result); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailed
+	}
+	if out.warning != "" {
+		fmt.Fprintln(stderr, "warning:", out.warning)
 	}
 	return exitFine
 }
 
-func keygen(file string) (string, error) {
-	id, err := controlplane.CreateIdentity(file)
-	if err != nil {
-		return "", err
+func command(args []string) (output, error) {
+	if len(args) > 0 && args[0] == "ca" {
+		return ca(args[1:], time.Now())
 	}
-	return id.Fingerprint().String(), nil
+	return onFile(args, map[string]func(string) (output, error){
+		"keygen":      keygen,
+		"fingerprint": fingerprint,
+		"check":       check,
+	})
 }
 
-func fingerprint(file string) (string, error) {
+// onFile runs a command that takes a file and nothing else. A FILE that looks like
+// a flag is a flag that we do not have.
+func onFile(args []string, commands map[string]func(file string) (output, error)) (output, error) {
+	if len(args) != 2 || strings.HasPrefix(args[1], "-") || commands[args[0]] == nil {
+		return output{}, errUsage
+	}
+	return commands[args[0]](args[1])
+}
+
+func keygen(file string) (output, error) {
+	id, err := controlplane.CreateIdentity(file)
+	if err != nil {
+		return output{}, err
+	}
+	return output{result: id.Fingerprint().String() + "\n"}, nil
+}
+
+func fingerprint(file string) (output, error) {
 	id, err := controlplane.ReadIdentity(file)
 	if err != nil {
-		return "", err
+		return output{}, err
 	}
-	return id.Fingerprint().String(), nil
+	return output{result: id.Fingerprint().String() + "\n"}, nil
 }
 
 // check does all that a gateway does with its configuration before it touches
 // the network.
-func check(file string) (string, error) {
+func check(file string) (out output, err error) {
 	c, err := controlplane.Load(file, os.Getenv)
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	id, err := c.ReadIdentity()
 	if err != nil {
-		return "", err
+		return out, err
 	}
-	return fmt.Sprintf("%s: fine; gateway %s is %v, links: %d", file, c.Gateway.Name, id.Fingerprint(), len(c.Links)), nil
+	out.result = fmt.Sprintf("%s: fine; gateway %s is %v, links: %d\n", file, c.Gateway.Name, id.Fingerprint(), len(c.Links))
+	certificate, err := c.ReadCertificate()
+	if err != nil {
+		return out, err
+	}
+	if certificate != nil {
+		out.warning = ending(certificate, time.Now())
+	}
+	return out, nil
 }

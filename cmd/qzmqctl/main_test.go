@@ -103,6 +103,8 @@ func TestUsage(t *testing.T) {
 	t.Chdir(t.TempDir()) // where a mistaken keygen would leave its file
 	for _, args := range [][]string{
 		nil, {"keygen"}, {"keygen", "a", "b"}, {"keygen", "--force"}, {"sign", "a"}, {"", ""}, {"--help"}, {"-h", "a"},
+		{"ca"}, {"ca", "init"}, {"ca", "init", "--force"}, {"ca", "init", "a", "b"}, {"ca", "request"}, {"ca", "issue"}, {"ca", "issue", "a"},
+		{"ca", "show"}, {"ca", "show", "--force", "a"}, {"ca", "show", "a", "b"}, {"ca", "revoke", "a"}, {"ca", "--help"},
 	} {
 		code, stdout, stderr := ctl(args...)
 		if code != 2 || stdout != "" || stderr != usage {

@@ -33,6 +33,19 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ReportMetric(float64(whole)/float64(bare), "x-primitives")
 }
 
+// BenchmarkResumption is both sides of a resumed handshake.
+func BenchmarkResumption(b *testing.B) {
+	p := newPair(b)
+	p.withTickets()
+	p.finish()
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.finish(); !p.iDone.Resumed() {
+			b.Fatal("not resumed")
+		}
+	}
+}
+
 // primitives are those of the default suite, called with circl and the standard
 // library alone.
 type primitives struct {
@@ -104,5 +117,39 @@ func BenchmarkRefuse(b *testing.B) {
 		if reply != nil || done != nil || err == nil {
 			b.Fatal("it was answered")
 		}
+	}
+}
+
+// BenchmarkAdmit is what a stranger costs at the door, before there is a machine.
+func BenchmarkAdmit(b *testing.B) {
+	p := newPair(b)
+	p.withCookies()
+	first, _ := p.toRetry()
+	wrong := append([]byte(nil), first...)
+	wrong[len(wrong)-1] ^= 1
+	one := p.door()
+	for n := range maxNames - 1 {
+		p.responderConf.MoreIdentities = append(p.responderConf.MoreIdentities, testIdentity(b, MLDSA44, byte(50+n)))
+	}
+	eight := p.door()
+	for _, c := range []struct {
+		name string
+		door *Door
+		msg  []byte
+		want Verdict
+	}{
+		{"wrong MAC", one, wrong, Silent},
+		{"wrong MAC, 8 names", eight, wrong, Silent},
+		{"no cookie", one, first, AskRetry},
+		{"cookie", one, p.hello, Admitted},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if v := c.door.Admit(c.msg, testAddr); v != c.want {
+					b.Fatal(v)
+				}
+			}
+		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 // another ZMTP mechanism, so there is no version negotiation to attack.
 const version = 1
 
-// messageType is the first byte of a handshake message. Retry, 0x05, is reserved.
+// messageType is the first byte of a handshake message.
 type messageType uint8
 
 const (
@@ -18,6 +18,8 @@ const (
 	typeServerHello messageType = 0x02
 	typeClientKey   messageType = 0x03
 	typeFinished    messageType = 0x04
+	typeRetry       messageType = 0x05
+	typeEarlyData   messageType = 0x06
 	typeAlert       messageType = 0x30
 )
 
@@ -31,6 +33,7 @@ const (
 	MaxServerHello = 32 << 10
 	MaxClientKey   = 32 << 10
 	MaxFinished    = 4 << 10
+	MaxRetry       = HeaderLen + cookieLen + silenceMACLen // it has no other length
 )
 
 // Limits in bytes of what the two sealed extensions carry. Metadata is smaller
@@ -44,14 +47,14 @@ const (
 type extensionType uint16
 
 const (
-	extPSK       extensionType = 0x0029 // reserved
-	extEarlyData extensionType = 0x002A // reserved
-	extCookie    extensionType = 0x002C // reserved
+	extPSK       extensionType = 0x0029 // ClientHello, the last one: ticket 16, binder L
+	extEarlyData extensionType = 0x002A // ClientHello: EarlyData follows; ServerHello, sealed: it is taken; both empty
+	extCookie    extensionType = 0x002C // ClientHello: cookieLen bytes, as a Retry gave them
 	extKeyShare  extensionType = 0x0033 // ClientHello: {kem u8, share}, one or two
 	extPQOnly    extensionType = 0xFF01 // ClientHello, empty: the initiator insists on ML-KEM and ML-DSA
 	extMetadata  extensionType = 0xFF02 // ClientKey, Finished: 1..MaxMetadata bytes
 	extService   extensionType = 0xFF03 // ClientKey: 1..MaxService bytes
-	extTicket    extensionType = 0xFF04 // Finished; reserved
+	extTicket    extensionType = 0xFF04 // Finished: ticket 16, lifetime u32 in seconds
 	extRefused   extensionType = 0xFF05 // sealed Alert: {code u8}
 )
 
@@ -60,7 +63,7 @@ type identityForm uint8
 
 const (
 	formKey         identityForm = 0
-	formCertificate identityForm = 1 // reserved
+	formCertificate identityForm = 1 // certificate.go
 )
 
 // Purpose is what the initiator called for. One gateway key serves several
@@ -79,16 +82,21 @@ const (
 	randomLen     = 32
 	suiteLen      = 4
 	greetingLen   = 64
-	silenceMACLen = 32  // SHA-256 in every suite
-	padTo         = 256 // sealed flights hide the lengths of names and keys
+	silenceMACLen = 32         // SHA-256 in every suite
+	cookieLen     = 1 + 4 + 32 // key id, time, HMAC-SHA256
+	padTo         = 256        // sealed flights hide the lengths of names and keys
 	maxShares     = 2
 	maxExtensions = 16 // bounds the search for duplicates before the MAC is checked
 	maxSuites     = 255
+	maxNames      = 8 // fingerprints that a responder answers to: each costs a stranger's ClientHello one short MAC
 )
 
-// transportZMTP is the transport byte of the prologue for a ZMTP connection; 2 is
-// reserved for a handshake inside a session.
-const transportZMTP = 1
+// The transport byte of the prologue.
+const (
+	transportZMTP   = 1 // both greetings follow
+	transportWithin = 2 // withinLen bytes of the session's exporter follow
+	withinLen       = 32
+)
 
 // The labels of the key schedule (2.4) and of signatures (2.3).
 const (
@@ -101,11 +109,19 @@ const (
 	labelInitiatorApp = "c ap traffic"
 	labelResponderApp = "s ap traffic"
 	labelExporter     = "exp master"
+	labelBinder       = "res binder"
+	labelEarly        = "c e traffic"
+	labelResMaster    = "res master"
+	labelResumption   = "resumption"
 	labelExport       = "exporter"
 	labelData         = "QZMQ1 data"
+	labelRehandshake  = "QZMQ1 rehandshake"
+	reservedLabels    = "QZMQ1"
 
 	labelInitiatorSigns = "QZMQ1 initiator"
 	labelResponderSigns = "QZMQ1 responder"
+	labelCertificate    = "QZMQ1 certificate"
+	labelPossession     = "QZMQ1 possession"
 	signatureContext    = "QZMQ1"
 	labelCompositeMLDSA = "composite mldsa"
 	labelCompositeEd    = "composite ed25519"
@@ -113,7 +129,7 @@ const (
 
 // A Finished with the largest metadata and a ticket of 20 bytes fits its limit.
 const _ = uint(MaxFinished - HeaderLen - record.TagLen -
-	(2+4+MaxMetadata+4+20+padTo-1)/padTo*padTo)
+	(2+4+MaxMetadata+4+ticketBodyLen+padTo-1)/padTo*padTo)
 
 func (t messageType) limit() int {
 	switch t {
@@ -125,6 +141,10 @@ func (t messageType) limit() int {
 		return MaxClientKey
 	case typeFinished, typeAlert:
 		return MaxFinished
+	case typeEarlyData:
+		return HeaderLen + MaxEarlyData + record.TagLen
+	case typeRetry:
+		return MaxRetry
 	}
 	return 0
 }

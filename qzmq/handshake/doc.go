@@ -19,7 +19,8 @@
 //
 // Files follow the protocol: codepoints.go has every number and label, messages.go
 // and flight.go the layouts, transcript.go the hash points T1..T7, schedule.go the
-// keys, initiator.go and responder.go the order of checks. Section numbers in
+// keys, initiator.go and responder.go the order of checks, certificate.go how peers
+// are known without being pinned. Section numbers in
 // comments are those of the protocol design.
 //
 // # Error contract
@@ -30,9 +31,18 @@
 // told nothing. errors.Is(err, [ErrSilent]) says that the peer has not shown that
 // it knows whom it called, so not even a closing byte is owed to it.
 //
-// # What is not built yet
+// # What else there is
 //
-// Cookies and Retry, resumption, early data, certificates and the in-band
-// handshake of a rotation. Their code points are reserved, and an extension that
-// asks for one is refused.
+// A responder may answer the first ClientHello with a Retry, whose cookie the
+// initiator adds to a second one (cookie.go, [Cookies]); it then does no public-key
+// work for who does not receive at his address. A [Door] refuses strangers before
+// there is a machine.
+//
+// Who has a ticket of an earlier session ([ClientTickets], [ServerTickets]) may
+// resume: fresh KEM shares, but nobody signs (resumption.go). With the ClientHello
+// may then come early data, of topics that both sides call safe (early.go):
+//
+//	ClientHello { ..., early_data, psk }, EarlyData  ->  binder right? delete the ticket
+//
+// A session is replaced by a whole handshake inside it (rehandshake.go).
 package handshake

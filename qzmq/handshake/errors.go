@@ -20,14 +20,17 @@ var (
 	ErrMalformed            error = &fault{"a message does not follow its layout", AlertDecodeError}
 	ErrOverflow             error = &fault{"a message is longer than its limit", AlertOverflow}
 	ErrUnexpectedMessage    error = &fault{"a message of this type has no place here", AlertUnexpectedMessage}
+	ErrRetry                error = &fault{"the Retry was not made by someone who knows whom we called", AlertHandshakeFailure}
+	ErrCookie               error = &fault{"the cookie is wrong or too old, after a Retry", AlertHandshakeFailure}
+	ErrBinder               error = &fault{"the initiator does not have the key that its ticket names", AlertHandshakeFailure}
 	ErrSilenceMAC           error = &fault{"the ClientHello was not made for this identity", AlertHandshakeFailure}
-	ErrUnsupportedExtension error = &fault{"an extension is unknown or not built", AlertUnsupportedExtension}
+	ErrUnsupportedExtension error = &fault{"an extension is unknown or has no place here", AlertUnsupportedExtension}
 	ErrNoCommonSuite        error = &fault{"no offered suite is allowed here", AlertHandshakeFailure}
 	ErrSuiteNotOffered      error = &fault{"the responder chose a suite that was not offered", AlertHandshakeFailure}
 	ErrResumption           error = &fault{"the responder resumed a session that was not offered", AlertHandshakeFailure}
 	ErrKeyShare             error = &fault{"a key share is missing, doubled or not a valid key", AlertHandshakeFailure}
 	ErrOpen                 error = &fault{"a sealed flight does not open", AlertBadRecord}
-	ErrCertificate          error = &fault{"certificates are not built", AlertHandshakeFailure}
+	ErrCertificate          error = &fault{"a certificate does not follow its layout", AlertHandshakeFailure}
 	ErrWrongPeer            error = &fault{"the responder is not the pinned identity", AlertAccessDenied}
 	ErrSelf                 error = &fault{"the peer is this identity itself", AlertAccessDenied}
 	ErrSignature            error = &fault{"the peer's signature is wrong", AlertHandshakeFailure}
@@ -36,6 +39,7 @@ var (
 	ErrInsufficientSecurity error = &fault{"an algorithm is not admitted by the mode", AlertInsufficientSecurity}
 	ErrWrongPurpose         error = &fault{"the initiator called for another purpose", AlertWrongPurpose}
 	ErrWrongService         error = &fault{"the initiator called for another service", AlertWrongPurpose}
+	ErrIdentityChanged      error = &fault{"inside a session, both sides keep their identities", AlertAccessDenied}
 	ErrRandom               error = &fault{"no randomness", AlertInternal}
 	ErrOrder                error = &fault{"the caller left out a step: a greeting or Start", AlertInternal}
 )

@@ -40,6 +40,16 @@ func (e extensions) get(want extensionType) ([]byte, bool) {
 	return nil, false
 }
 
+// endWith says whether t is the last of the list.
+func (e extensions) endWith(t extensionType) bool {
+	last := extensionType(0)
+	for in := (cursor{rest: e}); len(in.rest) > 0; {
+		last = extensionType(in.u16())
+		in.take(int(in.u16()))
+	}
+	return last == t
+}
+
 // only refuses every extension that is not among the known ones.
 func (e extensions) only(known ...extensionType) error {
 	for in := (cursor{rest: e}); len(in.rest) > 0; {

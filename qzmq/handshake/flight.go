@@ -20,6 +20,9 @@ type flight struct {
 	identity   []byte
 	signature  []byte
 	finished   []byte
+
+	public      []byte       // the key that is claimed: identity, or what the certificate certifies
+	certificate *Certificate // not judged yet; nil in form key
 }
 
 // parseFlight reads an opened flight of a suite whose hash is h. The signature's
@@ -40,6 +43,7 @@ func parseFlight(plaintext []byte, h record.Hash) (flight, error) {
 	if f.form == formKey && len(f.identity) != f.alg.publicLen() {
 		return flight{}, ErrMalformed
 	}
+	f.public = f.identity
 	return f, nil
 }
 
@@ -54,7 +58,8 @@ func (f *flight) appendHead(dst []byte) []byte {
 // flightLen is the length in bytes of this identity's flight once sealed. The
 // header needs it before the signature exists.
 func flightLen(id *Identity, ext extensions, h record.Hash) int {
-	n := 2 + len(ext) + 4 + len(id.public) + id.alg.signatureLen() + h.Size()
+	_, shown := id.shown()
+	n := 2 + len(ext) + 4 + len(shown) + id.alg.signatureLen() + h.Size()
 	return padded(n) + record.TagLen
 }
 
@@ -62,7 +67,8 @@ func flightLen(id *Identity, ext extensions, h record.Hash) int {
 // points and gives the plaintext to seal, and the hash at the last point. prefix is
 // what stands before the flight and is not in the transcript yet.
 func writeFlight(t *transcript, r role, secrets *trafficSecrets, id *Identity, prefix []byte, ext extensions, hedged bool) (plaintext, last []byte, err error) {
-	f := flight{extensions: ext, alg: id.alg, form: formKey, identity: id.public}
+	f := flight{extensions: ext, alg: id.alg}
+	f.form, f.identity = id.shown()
 	atIdentity, atSignature, atFinished := r.points()
 	plaintext = f.appendHead(make([]byte, 0, flightLen(id, ext, t.hash)))
 	digest := t.add(atIdentity, prefix, plaintext)
@@ -81,7 +87,7 @@ func writeFlight(t *transcript, r role, secrets *trafficSecrets, id *Identity, p
 func verifyFlight(t *transcript, r role, secrets *trafficSecrets, f *flight, prefix []byte) ([]byte, error) {
 	atIdentity, atSignature, atFinished := r.points()
 	digest := t.add(atIdentity, prefix, f.head)
-	if !f.alg.verify(f.identity, signedBytes(r, f.alg, digest), f.signature) {
+	if !f.alg.verify(f.public, signedBytes(r, f.alg, digest), f.signature) {
 		return nil, ErrSignature
 	}
 	want := finishedMAC(t.hash, secrets.of(r), t.add(atSignature, f.signature))
@@ -91,12 +97,16 @@ func verifyFlight(t *transcript, r role, secrets *trafficSecrets, f *flight, pre
 	return t.add(atFinished, f.finished), nil
 }
 
-// key gives the name of the identity in a flight.
+// key gives the name of the identity in a flight, and reads its certificate.
 func (f *flight) key() (Fingerprint, error) {
-	if f.form != formKey {
-		return Fingerprint{}, ErrCertificate
+	if f.form == formCertificate {
+		c, err := ParseCertificate(f.identity)
+		if err != nil || c.alg != f.alg {
+			return Fingerprint{}, ErrCertificate
+		}
+		f.certificate, f.public = c, c.public
 	}
-	return newFingerprint(f.alg, f.identity), nil
+	return newFingerprint(f.alg, f.public), nil
 }
 
 // parseLast reads what Finished and a sealed Alert hold: extensions and zeros.

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/qzmq/gateway/qzmq/record"
@@ -23,7 +24,7 @@ func (p *pair) forgeClientKey(id *Identity, ext extensions, spoil func(*flight))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	tr := newTranscript(h.suite.Hash, prologueZMTP(&i.own, &i.peer), i.hello)
+	tr := newTranscript(h.suite.Hash, i.prologue(), i.hello)
 	t1 := tr.add(pointT1, h.clear)
 	secrets := newSchedule(h.suite.Hash, make([]byte, h.suite.Hash.Size())).handshakeSecrets(shared, t1)
 	t4, err := i.authenticate(&h, tr, t1, secrets)
@@ -141,7 +142,10 @@ func TestForgedFinished(t *testing.T) {
 		ext    extensions
 		reason error
 	}{
-		{"ticket", typeFinished, extensions(nil).with(extTicket, make([]byte, 20)), ErrUnsupportedExtension},
+		{"ticket without a lifetime", typeFinished, extensions(nil).with(extTicket, make([]byte, 20)), ErrMalformed},
+		{"short ticket", typeFinished, extensions(nil).with(extTicket, bytes.Repeat([]byte{1}, 19)), ErrMalformed},
+		{"long ticket", typeFinished, extensions(nil).with(extTicket, bytes.Repeat([]byte{1}, 21)), ErrMalformed},
+		{"alert with a ticket", typeAlert, extensions(nil).with(extTicket, bytes.Repeat([]byte{1}, 20)), ErrUnsupportedExtension},
 		{"service", typeFinished, extensions(nil).with(extService, []byte("s")), ErrUnsupportedExtension},
 		{"empty metadata", typeFinished, extensions(nil).with(extMetadata, nil), ErrMalformed},
 		{"long metadata", typeFinished, extensions(nil).with(extMetadata, make([]byte, MaxMetadata+1)), ErrMalformed},

@@ -21,14 +21,14 @@ func built(t testing.TB) []Suite {
 			}
 		}
 	}
-	if len(list) < 5*6 {
-		t.Fatalf("only %d suites are built", len(list))
+	if len(list) != 5*6*2*3 {
+		t.Fatalf("%d suites are built, not the whole registry", len(list))
 	}
 	return list
 }
 
 // carries proves that two sessions hold the same keys: records go both ways.
-func carries(t *testing.T, a, b *Session) {
+func carries(t testing.TB, a, b *Session) {
 	t.Helper()
 	aSeal, aOpen := a.Records()
 	bSeal, bOpen := b.Records()
@@ -115,7 +115,8 @@ func TestMessageLength(t *testing.T) {
 		{"\x04\x00\x0f\xfc", 4096, true},
 		{"\x04\x00\x0f\xfd", 0, false},
 		{"\x30\x00\x00\x01", 5, true},
-		{"\x05\x00\x00\x45", 0, false}, // Retry is not built
+		{"\x05\x00\x00\x45", 73, true},
+		{"\x05\x00\x00\x46", 0, false},
 		{"\x00\x00\x00\x01", 0, false},
 		{"\xff\xff\xff\xff", 0, false},
 		{"\x01\x00\x00", 0, false},
@@ -258,7 +259,7 @@ func TestConfig(t *testing.T) {
 		{"short knock", func(i, _ *Config) { i.Knock = make([]byte, knockLen-1) }, true, nil},
 		{"empty suites", func(i, _ *Config) { i.Suites = []Suite{} }, true, nil},
 		{"suite twice", func(i, _ *Config) { i.Suites = []Suite{DefaultSuite(), DefaultSuite()} }, true, nil},
-		{"hash not built", func(i, _ *Config) { i.Suites = []Suite{{X25519MLKEM768, MLDSA44, 1, 2}} }, true, ErrSuiteNotBuilt},
+		{"unknown hash", func(i, _ *Config) { i.Suites = []Suite{{X25519MLKEM768, MLDSA44, 1, 4}} }, true, ErrSuiteNotBuilt},
 		{"classical in hybrid", func(i, _ *Config) { i.Suites = []Suite{{X25519, MLDSA44, 1, 1}} }, true, ErrInsufficientSecurity},
 		{"unknown mode", func(i, _ *Config) { i.Mode = 9 }, true, ErrInsufficientSecurity},
 		{"classical key", func(i, _ *Config) { i.Identity = testIdentity(t, Ed25519, 1) }, true, ErrInsufficientSecurity},

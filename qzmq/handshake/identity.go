@@ -15,6 +15,7 @@ type Identity struct {
 	public      []byte
 	sign        signFunc
 	fingerprint Fingerprint
+	certificate *Certificate // shown to peers instead of the bare key; nil for none
 }
 
 // GenerateIdentity makes a new identity of the default suite's algorithm.

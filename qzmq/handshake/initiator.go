@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/qzmq/gateway/qzmq/record"
 )
 
 // The initiator's side, in the order of its messages:
 //
 //  1. Start sends ClientHello, without waiting for the responder's greeting.
+//     A Retry makes it send the same once more, with the cookie.
 //  2. ServerHello: the suite was offered, no resumption was invented, decapsulate,
-//     open, the identity is the pinned one and not our own, signature, finished.
+//     open, the identity is the pinned one and not our own, signature, finished;
+//     when resumed, finished alone.
 //  3. Only then is ClientKey sent, and with it who we are.
 //  4. Finished opens under the responder's application key: it has accepted us.
 
@@ -39,9 +39,21 @@ type Initiator struct {
 	peer    [greetingLen]byte
 	greeted bool // peer is set
 
-	hello   []byte    // the ClientHello as sent
+	silence silenceKey
+	random  []byte    // of the ClientHello, in both forms of it
+	shares  []byte    // its key_share, likewise
+	retried bool      // a Retry was taken
+	hello   []byte    // the last ClientHello, as sent
 	keys    []*kemKey // until T1
+	offered *ticket   // until T1
 	session *Session  // from T7, handed out after Finished
+
+	early      []byte // EarlyData, if the last ClientHello announces it
+	earlyTaken bool   // the responder says so
+
+	inherits    flight       // whose identity a ticket of this session stands for
+	proved      Fingerprint  // the responder, once its flight is verified
+	certificate *Certificate // its certificate, if that was judged
 }
 
 // NewInitiator checks a config. Errors say what is wrong with it; those of the
@@ -53,8 +65,11 @@ func newInitiator(c Config, s source) (*Initiator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Peer.IsZero() {
-		return nil, errors.New("handshake: config: an initiator pins its peer")
+	if err := c.checkWithin(roleInitiator); err != nil {
+		return nil, err
+	}
+	if c.Peer.IsZero() && c.PeerName == "" {
+		return nil, errors.New("handshake: config: an initiator pins its peer or names it")
 	}
 	if c.Peer == c.Identity.fingerprint {
 		return nil, fmt.Errorf("handshake: config: %w", ErrSelf)
@@ -62,11 +77,18 @@ func newInitiator(c Config, s source) (*Initiator, error) {
 	if n := len(c.kems()); n > maxShares {
 		return nil, fmt.Errorf("handshake: config: the suites name %d KEMs, at most %d have room", n, maxShares)
 	}
+	if err := c.Early.claim(); err != nil {
+		return nil, err
+	}
 	// The error is there beforehand for a machine that a panic left half way.
-	return &Initiator{config: c, source: s, state: initiatorNew, err: untold(ErrOrder)}, nil
+	return &Initiator{
+		config: c, source: s, silence: newSilenceKey(c.calls(), c.Knock),
+		state: initiatorNew, err: untold(ErrOrder),
+	}, nil
 }
 
-// Start gives the ClientHello. It is called once.
+// Start gives the ClientHello. It is called once. Inside a session there are no
+// greetings: ownGreeting is not looked at.
 func (i *Initiator) Start(ownGreeting [64]byte) ([]byte, error) {
 	if i.state == initiatorFailed {
 		return nil, i.err
@@ -76,9 +98,11 @@ func (i *Initiator) Start(ownGreeting [64]byte) ([]byte, error) {
 	}
 	i.state = initiatorFailed
 	i.own = ownGreeting
-	if err := i.clientHello(); err != nil {
+	if err := i.fresh(); err != nil {
 		return nil, i.fail(untold(err))
 	}
+	i.offered = i.offer()
+	i.clientHello(nil)
 	i.state = initiatorWaitsServerHello
 	return bytes.Clone(i.hello), nil
 }
@@ -87,13 +111,22 @@ func (i *Initiator) Start(ownGreeting [64]byte) ([]byte, error) {
 // the first Handle, after or before Start.
 func (i *Initiator) PeerGreeting(greeting [64]byte) { i.peer, i.greeted = greeting, true }
 
-// Handle takes one whole message. ServerHello gives the ClientKey as reply,
-// Finished gives the session. With an error, reply is the alert to send, or nil.
+// Handle takes one whole message. Retry gives another ClientHello as reply,
+// ServerHello gives the ClientKey, Finished gives the session. With an error,
+// reply is the alert to send, or nil.
 func (i *Initiator) Handle(msg []byte) (reply []byte, done *Session, err error) {
 	state := i.state
 	i.state = initiatorFailed
 	switch state {
 	case initiatorWaitsServerHello:
+		if kind(msg) == typeRetry {
+			if reply, err = i.retry(msg); err != nil {
+				err = inClear(err)
+				break
+			}
+			i.state = initiatorWaitsServerHello
+			return reply, nil, nil
+		}
 		if reply, err = i.serverHello(msg); err != nil {
 			err = inClear(err)
 			break
@@ -127,36 +160,10 @@ func (i *Initiator) fail(e *Error) *Error {
 	if i.session != nil {
 		i.session.Close()
 	}
-	i.session, i.keys, i.hello = nil, nil, nil
+	i.offered.wipe()
+	i.session, i.keys, i.shares, i.hello, i.offered = nil, nil, nil, nil, nil
 	i.err = e
 	return e
-}
-
-func (i *Initiator) clientHello() error {
-	random, err := i.source.random(randomLen)
-	if err != nil {
-		return err
-	}
-	h := clientHello{purpose: i.config.Purpose, random: random}
-	for _, s := range i.config.Suites {
-		h.suites = s.append(h.suites)
-	}
-	var shares []byte
-	for _, k := range i.config.kems() {
-		key, share, err := generateKEM(k, i.source.reader)
-		if err != nil {
-			return err
-		}
-		i.keys = append(i.keys, key)
-		shares = append(append(shares, byte(k)), share...)
-	}
-	h.extensions = h.extensions.with(extKeyShare, shares)
-	if i.config.Mode == ModePQOnly {
-		h.extensions = h.extensions.with(extPQOnly, nil)
-	}
-	h.mac = silenceMAC(i.config.Peer, i.config.Knock, h.unauthenticated())
-	i.hello = h.marshal()
-	return nil
 }
 
 // serverHello is step 2 and 3.
@@ -164,7 +171,7 @@ func (i *Initiator) serverHello(msg []byte) ([]byte, error) {
 	if p := peerAlert(msg); p != nil {
 		return nil, p
 	}
-	if !i.greeted {
+	if !i.greeted && i.config.Within == nil {
 		return nil, ErrOrder
 	}
 	h, err := parseServerHello(msg)
@@ -174,30 +181,46 @@ func (i *Initiator) serverHello(msg []byte) ([]byte, error) {
 	if !slices.Contains(i.config.Suites, h.suite) {
 		return nil, ErrSuiteNotOffered
 	}
+	psk := make([]byte, h.suite.Hash.Size())
 	if h.psk {
-		return nil, ErrResumption
+		if i.offered == nil || i.offered.suite != h.suite {
+			return nil, ErrResumption
+		}
+		psk = i.offered.psk
 	}
 	shared, err := i.decapsulate(h.suite.KEM, h.share)
 	if err != nil {
 		return nil, err
 	}
-	t := newTranscript(h.suite.Hash, prologueZMTP(&i.own, &i.peer), i.hello)
+	t := newTranscript(h.suite.Hash, i.prologue(), i.hello)
 	t1 := t.add(pointT1, h.clear)
-	s := newSchedule(h.suite.Hash, make([]byte, h.suite.Hash.Size()))
+	s := newSchedule(h.suite.Hash, psk)
 	defer s.wipe()
 	secrets := s.handshakeSecrets(shared, t1)
 	defer secrets.wipe()
-	i.keys, i.hello = nil, nil
+	i.keys, i.shares, i.hello = nil, nil, nil
 
 	t4, err := i.authenticate(&h, t, t1, secrets)
 	if err != nil {
 		return nil, err
 	}
-	reply, t7, err := i.clientKey(h.suite, t, t4, secrets)
+	reply, t7, err := i.clientKey(&h, t, t4, secrets)
 	if err != nil {
 		return nil, err
 	}
-	i.session = newSession(roleInitiator, h.suite, i.config.Peer, s, t7)
+	i.session = newSession(roleInitiator, h.suite, i.proved, s, t7)
+	i.session.own, i.session.peerCertificate = i.config.Identity.fingerprint, i.certificate
+	switch {
+	case h.psk:
+		i.session.resumed, i.session.signed = true, i.offered.signed
+	case i.config.Clock != nil:
+		i.session.signed = i.config.Clock()
+	}
+	if !i.earlyTaken && !i.config.Early.empty() {
+		i.session.rejected = i.config.Early.messages
+	}
+	i.offered.wipe()
+	i.offered, i.early = nil, nil
 	return reply, nil
 }
 
@@ -208,93 +231,4 @@ func (i *Initiator) decapsulate(k KEM, ciphertext []byte) ([]byte, error) {
 		}
 	}
 	return nil, ErrSuiteNotOffered
-}
-
-// authenticate opens the responder's flight and checks who wrote it. It gives T4.
-func (i *Initiator) authenticate(h *serverHello, t *transcript, t1 []byte, secrets *trafficSecrets) ([]byte, error) {
-	plaintext, err := record.NewKeys(h.suite.AEAD, h.suite.Hash, secrets.responder).OpenOnce(t1, h.sealed)
-	if err != nil {
-		return nil, ErrOpen
-	}
-	f, err := parseFlight(plaintext, h.suite.Hash)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.extensions.only(); err != nil {
-		return nil, err
-	}
-	peer, err := f.key()
-	switch {
-	case err != nil:
-		return nil, err
-	case peer == i.config.Identity.fingerprint:
-		return nil, ErrSelf
-	case peer != i.config.Peer || f.alg != h.suite.Sig:
-		return nil, ErrWrongPeer
-	}
-	return verifyFlight(t, roleResponder, secrets, &f, nil)
-}
-
-// clientKey writes the ClientKey and gives T7.
-func (i *Initiator) clientKey(s Suite, t *transcript, t4 []byte, secrets *trafficSecrets) (msg, t7 []byte, err error) {
-	ext := extensions(nil).
-		withOpaque(extMetadata, i.config.Metadata).
-		withOpaque(extService, []byte(i.config.Service))
-	n := flightLen(i.config.Identity, ext, s.Hash)
-	header := appendHeader(make([]byte, 0, HeaderLen+n), typeClientKey, n)
-	plaintext, t7, err := writeFlight(t, roleInitiator, secrets, i.config.Identity, header, ext, i.source.hedged)
-	if err != nil {
-		return nil, nil, err
-	}
-	sealed := record.NewKeys(s.AEAD, s.Hash, secrets.initiator).SealOnce(t4, plaintext)
-	return append(header, sealed...), t7, nil
-}
-
-// finished is step 4.
-func (i *Initiator) finished(msg []byte) (*Session, error) {
-	if p := peerAlert(msg); p != nil {
-		return nil, p
-	}
-	t := kind(msg)
-	if t != typeAlert {
-		t = typeFinished
-	}
-	sealed, err := parseSealed(msg, t)
-	if err != nil {
-		return nil, err
-	}
-	plaintext, err := i.session.opener.Open(nil, sealed)
-	if err != nil {
-		return nil, ErrOpen
-	}
-	ext, err := parseLast(plaintext)
-	if err != nil {
-		return nil, err
-	}
-	if t == typeAlert {
-		return nil, refusal(ext)
-	}
-	if err := ext.only(extMetadata); err != nil {
-		return nil, err
-	}
-	metadata, err := ext.opaque(extMetadata, MaxMetadata)
-	if err != nil {
-		return nil, err
-	}
-	done := i.session
-	done.peerMetadata = metadata
-	i.session = nil
-	return done, nil
-}
-
-// refusal reads the extensions of a sealed alert.
-func refusal(ext extensions) error {
-	if err := ext.only(extRefused); err != nil {
-		return err
-	}
-	code, _ := ext.get(extRefused)
-	if len(code) != 1 {
-		return ErrMalformed
-	}
-	return &PeerAlert{Code: Alert(code[0]), Sealed: true}
 }

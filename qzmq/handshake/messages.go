@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 )
@@ -51,6 +52,19 @@ func (h *clientHello) unauthenticated() []byte {
 	return h.extensions.append(b)
 }
 
+// cookieDigest is what of a ClientHello a cookie is bound to: all that the second
+// one after a Retry has in common with the first.
+func (h *clientHello) cookieDigest() [sha256.Size]byte {
+	share, _ := h.extensions.get(extKeyShare)
+	var b [MaxClientHello]byte // a hash state would be allocated
+	n := copy(b[:], h.random)
+	b[n] = byte(len(h.suites) / suiteLen)
+	n++
+	n += copy(b[n:], h.suites)
+	n += copy(b[n:], share)
+	return sha256.Sum256(b[:n])
+}
+
 func (h *clientHello) marshal() []byte { return append(h.unauthenticated(), h.mac...) }
 
 // offered gives the suites in order, unknown ones included. One that is named
@@ -65,6 +79,27 @@ func (h *clientHello) offered() ([]Suite, error) {
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// check holds the extensions to what a ClientHello may have. Their bodies are
+// checked even where nobody asks for them, so that one value has one encoding.
+func (h *clientHello) check() error {
+	if err := h.extensions.only(extKeyShare, extCookie, extEarlyData, extPQOnly, extPSK); err != nil {
+		return err
+	}
+	if psk, ok := h.extensions.get(extPSK); ok && (!h.extensions.endWith(extPSK) || !pskBodyLen(len(psk))) {
+		return ErrMalformed
+	}
+	if early, ok := h.extensions.get(extEarlyData); ok && (len(early) != 0 || !h.extensions.endWith(extPSK)) {
+		return ErrMalformed
+	}
+	if cookie, ok := h.extensions.get(extCookie); ok && len(cookie) != cookieLen {
+		return ErrMalformed
+	}
+	if assertion, _ := h.extensions.get(extPQOnly); len(assertion) != 0 {
+		return ErrMalformed
+	}
+	return nil
 }
 
 // keyShare is the initiator's public key for one KEM.

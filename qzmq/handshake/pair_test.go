@@ -155,9 +155,13 @@ func (w refused) check(t testing.TB, name string, reply []byte, done *Session, e
 // clone copies an initiator that waits, so that many messages can be tried on it.
 func (i *Initiator) clone() *Initiator {
 	c := *i
+	if i.offered != nil {
+		c.offered = i.offered.copy()
+	}
 	if i.session != nil {
 		s := *i.session
 		s.exporter = slices.Clone(s.exporter)
+		s.resumption = slices.Clone(s.resumption)
 		opener := *s.opener
 		s.opener = &opener
 		c.session = &s
@@ -177,6 +181,7 @@ func (r *Responder) clone(t testing.TB) *Responder {
 		t.Fatal(err)
 	}
 	p.transcript = &transcript{p.transcript.hash, running, p.transcript.last}
+	p.early = slices.Clone(p.early)
 	p.schedule = &schedule{hash: p.schedule.hash, secret: slices.Clone(p.schedule.secret)}
 	p.secrets = &trafficSecrets{initiator: slices.Clone(p.secrets.initiator), responder: slices.Clone(p.secrets.responder)}
 	c.pending = &p

@@ -19,8 +19,15 @@ func FuzzClientHello(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	h.extensions = nil
-	f.Add(h.marshal())
+	for _, ext := range []extensions{
+		nil,
+		h.extensions.with(extCookie, make([]byte, cookieLen)),
+		h.extensions.with(extEarlyData, nil).with(extPSK, make([]byte, 48)),
+		h.extensions.with(extPSK, make([]byte, 80)),
+	} {
+		h.extensions = bytes.Clone(ext)
+		f.Add(h.marshal())
+	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		h, err := parseClientHello(msg)
 		if err != nil {
@@ -30,6 +37,11 @@ func FuzzClientHello(f *testing.F) {
 			t.Fatalf("%x became %x", msg, got)
 		}
 		// What follows the MAC check must not panic on anything either.
+		if h.cookieDigest(); h.check() == nil {
+			if id, mac, partial, ok := h.psk(msg); ok && len(partial)+len(mac)+silenceMACLen != len(msg) {
+				t.Fatalf("ticket %x: %d bytes before the binder of %d", id, len(partial), len(mac))
+			}
+		}
 		if offered, err := h.offered(); err == nil {
 			h.keyShares(offered)
 		}
@@ -68,6 +80,43 @@ func FuzzFlight(f *testing.F) {
 		}
 		if got := fl.marshal(); !bytes.Equal(got, plaintext) || !bytes.Equal(fl.head, fl.appendHead(nil)) {
 			t.Fatalf("%x became %x", plaintext, got)
+		}
+	})
+}
+
+// FuzzShortFlight: what a resumed handshake seals.
+func FuzzShortFlight(f *testing.F) {
+	secrets := &trafficSecrets{initiator: make([]byte, 32), responder: make([]byte, 32)}
+	at := func() *transcript {
+		return &transcript{hash: record.SHA256, running: record.SHA256.New(), last: pointT1}
+	}
+	for _, ext := range []extensions{nil, extensions(nil).with(extEarlyData, nil), extensions(nil).with(extMetadata, make([]byte, 300))} {
+		plaintext, _ := writeShortFlight(at(), roleResponder, secrets, nil, ext)
+		f.Add(plaintext)
+	}
+	f.Fuzz(func(t *testing.T, plaintext []byte) {
+		ext, last, err := verifyShortFlight(at(), roleResponder, secrets, plaintext, nil)
+		if err != nil {
+			return
+		}
+		again, want := writeShortFlight(at(), roleResponder, secrets, nil, ext)
+		if !bytes.Equal(again, plaintext) || !bytes.Equal(last, want) {
+			t.Fatalf("%x became %x", plaintext, again)
+		}
+	})
+}
+
+// FuzzRetry: no bytes but the right ones are a Retry.
+func FuzzRetry(f *testing.F) {
+	key := newSilenceKey(Fingerprint{1}, nil)
+	right := appendRetry(nil, &key, [cookieLen]byte{5})
+	f.Add(right)
+	other := newSilenceKey(Fingerprint{2}, nil)
+	f.Add(appendRetry(nil, &other, [cookieLen]byte{5}))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		cookie, err := parseRetry(msg, &key)
+		if err == nil && !bytes.Equal(appendRetry(nil, &key, [cookieLen]byte(cookie)), msg) {
+			t.Fatalf("%x", msg)
 		}
 	})
 }

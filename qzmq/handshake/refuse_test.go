@@ -207,13 +207,23 @@ func TestHelloContents(t *testing.T) {
 		edit   func(*clientHello)
 		reason error
 	}{
-		{"psk", func(h *clientHello) { h.extensions = h.extensions.with(extPSK, make([]byte, 48)) }, ErrUnsupportedExtension},
-		{"early data", func(h *clientHello) { h.extensions = h.extensions.with(extEarlyData, nil) }, ErrUnsupportedExtension},
-		{"cookie", func(h *clientHello) { h.extensions = h.extensions.with(extCookie, make([]byte, 37)) }, ErrUnsupportedExtension},
+		{"psk before another", func(h *clientHello) {
+			h.extensions = h.extensions.with(extPSK, make([]byte, 48)).with(extPQOnly, nil)
+		}, ErrMalformed},
+		{"empty psk", func(h *clientHello) { h.extensions = h.extensions.with(extPSK, nil) }, ErrMalformed},
+		{"psk without a binder", func(h *clientHello) { h.extensions = h.extensions.with(extPSK, make([]byte, 16)) }, ErrMalformed},
+		{"psk of another length", func(h *clientHello) { h.extensions = h.extensions.with(extPSK, make([]byte, 47)) }, ErrMalformed},
+		{"early data without a ticket", func(h *clientHello) { h.extensions = h.extensions.with(extEarlyData, nil) }, ErrMalformed},
+		{"early data with a body", func(h *clientHello) {
+			h.extensions = h.extensions.with(extEarlyData, []byte{0}).with(extPSK, make([]byte, 48))
+		}, ErrMalformed},
+		{"short cookie", func(h *clientHello) { h.extensions = h.extensions.with(extCookie, make([]byte, cookieLen-1)) }, ErrMalformed},
+		{"empty cookie", func(h *clientHello) { h.extensions = h.extensions.with(extCookie, nil) }, ErrMalformed},
 		{"unknown extension", func(h *clientHello) { h.extensions = h.extensions.with(0x1234, nil) }, ErrUnsupportedExtension},
 		{"metadata in clear", func(h *clientHello) { h.extensions = h.extensions.with(extMetadata, []byte("m")) }, ErrUnsupportedExtension},
 		{"suite twice", func(h *clientHello) { h.suites = slices.Concat(h.suites, h.suites) }, ErrMalformed},
-		{"unbuilt hash", func(h *clientHello) { h.suites = []byte{byte(X25519MLKEM768), byte(MLDSA44), 1, 2} }, ErrNoCommonSuite},
+		{"hash that is not allowed", func(h *clientHello) { h.suites = []byte{byte(X25519MLKEM768), byte(MLDSA44), 1, 2} }, ErrNoCommonSuite},
+		{"unknown hash", func(h *clientHello) { h.suites = []byte{byte(X25519MLKEM768), byte(MLDSA44), 1, 4} }, ErrNoCommonSuite},
 	} {
 		h, err := parseClientHello(p.hello)
 		if err != nil {

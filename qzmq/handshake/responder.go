@@ -1,10 +1,7 @@
 package handshake
 
 import (
-	"bytes"
-	"crypto/hmac"
-	"errors"
-	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/qzmq/gateway/qzmq/record"
@@ -12,21 +9,25 @@ import (
 
 // The responder's side, in the order of its checks:
 //
-//  1. ClientHello: length, layout, MAC. Until here an error is silent, and no
-//     public-key work was done.
-//  2. Suite, shares (length, ML-KEM modulus), encapsulate, X25519, sign.
-//  3. ClientKey: open, layout, signature, finished. Until here an error is one
-//     alert in clear, the same for all.
-//  4. Not ourselves, authorised; then the peer's algorithm, purpose, service.
+//  1. ClientHello: length, layout, MAC, which says by which name we were called.
+//     Until here an error is silent.
+//  2. The cookie, if one is demanded: without it the answer is a Retry, once.
+//     Until here no public-key work was done.
+//  3. Suite, ticket (binder, delete, policy of today), shares (length, ML-KEM
+//     modulus), encapsulate, X25519, sign unless resumed.
+//  4. ClientKey: open, layout, signature unless resumed, finished. Until here an
+//     error is one alert in clear, the same for all.
+//  5. Not ourselves, authorised; then the peer's algorithm, purpose, service.
 //     A refusal is sealed, and whether a fingerprint is known shows only to who
 //     has proved that it is his.
-//  5. Commit: the session, and Finished.
+//  6. Commit: the session, and Finished.
 
 type responderState uint8
 
 const (
 	responderFailed responderState = iota // also while a message is being handled
 	responderWaitsClientHello
+	responderWaitsEarlyData
 	responderWaitsClientKey
 	responderDone
 )
@@ -37,9 +38,14 @@ type Responder struct {
 	hidden
 	config   Config
 	source   source
+	door     *Door
+	from     netip.Addr
 	state    responderState
 	err      error
 	prologue []byte // nil until Greetings
+	retried  bool   // a Retry was sent
+	drops    bool   // an EarlyData is under way that followed the ClientHello of the Retry
+	early    []EarlyMessage
 
 	pending *pending // between ServerHello and ClientKey
 }
@@ -49,15 +55,18 @@ type pending struct {
 	hidden
 	suite      Suite
 	purpose    Purpose
+	resumed    *ticket // what the session is resumed with; nil when both sign
 	transcript *transcript
 	schedule   *schedule // at the handshake secret
 	secrets    *trafficSecrets
 	t4         []byte
+	early      []byte // the key of early data that was accepted
 }
 
 func (p *pending) wipe() {
 	p.schedule.wipe()
 	p.secrets.wipe()
+	clear(p.early)
 }
 
 // NewResponder checks a config. Errors say what is wrong with it; those of the
@@ -65,40 +74,40 @@ func (p *pending) wipe() {
 func NewResponder(c Config) (*Responder, error) { return newResponder(c, production()) }
 
 func newResponder(c Config, s source) (*Responder, error) {
-	c, err := c.checked()
+	d, err := newDoor(c, s)
 	if err != nil {
 		return nil, err
 	}
-	if c.Authorize == nil {
-		return nil, errors.New("handshake: config: a responder authorises its peers")
-	}
-	for _, suite := range c.Suites {
-		if suite.Sig != c.Identity.alg {
-			return nil, fmt.Errorf("handshake: config: suite %v cannot be signed by a key of %v", suite, c.Identity.alg)
-		}
-	}
-	// The error is there beforehand for a machine that a panic left half way.
-	return &Responder{config: c, source: s, state: responderWaitsClientHello, err: silently(ErrOrder)}, nil
+	return d.Responder(c.PeerAddr, c.Now), nil
 }
 
 // Greetings gives both greetings, which are in the transcript. It is called
-// before the first Handle.
+// before the first Handle, and not at all inside a session.
 func (r *Responder) Greetings(initiator, responder [64]byte) {
+	if r.config.Within != nil {
+		return
+	}
 	r.prologue = prologueZMTP(&initiator, &responder)
 }
 
-// Handle takes one whole message. ClientHello gives the ServerHello as reply,
-// ClientKey gives the Finished and the session. With an error, reply is the alert
-// to send, or nil.
+// Handle takes one whole message. ClientHello gives the ServerHello or a Retry as
+// reply, EarlyData gives nothing, ClientKey gives the Finished and the session.
+// With an error, reply is the alert to send, or nil.
 func (r *Responder) Handle(msg []byte) (reply []byte, done *Session, err error) {
 	state := r.state
 	r.state = responderFailed
 	var e *Error
 	switch state {
 	case responderWaitsClientHello:
-		if reply, e = r.clientHello(msg); e == nil {
-			r.state = responderWaitsClientKey
+		var next responderState
+		if reply, next, e = r.clientHello(msg); e == nil {
+			r.state = next
 			return reply, nil, nil
+		}
+	case responderWaitsEarlyData:
+		if e = r.earlyData(msg); e == nil {
+			r.state = responderWaitsClientKey
+			return nil, nil, nil
 		}
 	case responderWaitsClientKey:
 		if reply, done, e = r.clientKey(msg); e == nil {
@@ -119,34 +128,61 @@ func (r *Responder) Handle(msg []byte) (reply []byte, done *Session, err error) 
 	return e.message(), nil, e
 }
 
-// clientHello is step 1 and 2.
-func (r *Responder) clientHello(msg []byte) ([]byte, *Error) {
+// clientHello is step 1 to 3. It gives the state in which the machine waits for
+// what follows the reply.
+func (r *Responder) clientHello(msg []byte) ([]byte, responderState, *Error) {
 	if r.prologue == nil {
-		return nil, silently(ErrOrder)
+		return nil, responderFailed, silently(ErrOrder)
 	}
-	h, err := parseClientHello(msg)
+	if _, err := parseHeader(msg, typeEarlyData); err == nil && r.drops {
+		r.drops = false
+		return nil, responderWaitsClientHello, nil
+	}
+	h, name, err := r.door.match(msg)
 	if err != nil {
-		return nil, silently(err)
+		return nil, responderFailed, silently(err)
 	}
-	want := silenceMAC(r.config.Identity.fingerprint, r.config.Knock, msg[:len(msg)-silenceMACLen])
-	if !hmac.Equal(want, h.mac) {
-		return nil, silently(ErrSilenceMAC)
+	r.config.Identity = name.identity
+	if !r.door.cookieHolds(&h, r.from) {
+		if r.retried {
+			return nil, responderFailed, inClear(ErrCookie)
+		}
+		r.retried = true
+		_, r.drops = h.extensions.get(extEarlyData)
+		return r.door.appendRetry(nil, name, &h, r.from), responderWaitsClientHello, nil
 	}
 	reply, err := r.answer(&h, msg)
 	if err != nil {
-		return nil, inClear(err)
+		return nil, responderFailed, inClear(err)
 	}
-	return reply, nil
+	if _, follows := h.extensions.get(extEarlyData); follows {
+		return reply, responderWaitsEarlyData, nil
+	}
+	return reply, responderWaitsClientKey, nil
 }
 
-// answer is step 2.
+// answer is step 3.
 func (r *Responder) answer(h *clientHello, msg []byte) ([]byte, error) {
-	if err := h.extensions.only(extKeyShare, extPQOnly); err != nil {
+	if err := h.check(); err != nil {
 		return nil, err
+	}
+	if r.config.Within != nil {
+		if err := h.extensions.only(extKeyShare, extPQOnly); err != nil {
+			return nil, err
+		}
 	}
 	suite, share, err := r.choose(h)
 	if err != nil {
 		return nil, err
+	}
+	resumed, err := r.resume(h, msg, suite)
+	if err != nil {
+		return nil, err
+	}
+	defer resumed.wipe()
+	psk := make([]byte, suite.Hash.Size())
+	if resumed != nil {
+		psk = resumed.psk
 	}
 	random, err := r.source.random(randomLen)
 	if err != nil {
@@ -156,21 +192,34 @@ func (r *Responder) answer(h *clientHello, msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	hello := serverHello{random: random, suite: suite, share: ciphertext}
-	reply := hello.upToShare(flightLen(r.config.Identity, nil, suite.Hash))
+	hello := serverHello{random: random, suite: suite, psk: resumed != nil, share: ciphertext}
+	var ext extensions
+	_, early := h.extensions.get(extEarlyData)
+	if early = early && resumed != nil && r.config.SafeTopics != nil; early {
+		ext = ext.with(extEarlyData, nil)
+	}
+	n := flightLen(r.config.Identity, ext, suite.Hash)
+	if resumed != nil {
+		n = shortFlightLen(ext, suite.Hash)
+	}
+	reply := hello.upToShare(n)
 
-	p := &pending{suite: suite, purpose: h.purpose}
+	p := &pending{suite: suite, purpose: h.purpose, resumed: resumed}
 	p.transcript = newTranscript(suite.Hash, r.prologue, msg)
 	t1 := p.transcript.add(pointT1, reply)
-	p.schedule = newSchedule(suite.Hash, make([]byte, suite.Hash.Size()))
+	p.schedule = newSchedule(suite.Hash, psk)
 	p.secrets = p.schedule.handshakeSecrets(shared, t1)
 	r.pending = p
+	if early {
+		p.early = earlySecret(suite.Hash, psk, r.prologue, msg)
+	}
 
-	plaintext, t4, err := writeFlight(p.transcript, roleResponder, p.secrets, r.config.Identity, nil, nil, r.source.hedged)
-	if err != nil {
+	var plaintext []byte
+	if resumed != nil {
+		plaintext, p.t4 = writeShortFlight(p.transcript, roleResponder, p.secrets, nil, ext)
+	} else if plaintext, p.t4, err = writeFlight(p.transcript, roleResponder, p.secrets, r.config.Identity, nil, ext, r.source.hedged); err != nil {
 		return nil, err
 	}
-	p.t4 = t4
 	sealed := record.NewKeys(suite.AEAD, suite.Hash, p.secrets.responder).SealOnce(t1, plaintext)
 	return append(reply, sealed...), nil
 }
@@ -186,11 +235,10 @@ func (r *Responder) choose(h *clientHello) (Suite, []byte, error) {
 	if err != nil {
 		return Suite{}, nil, err
 	}
-	assertion, pqOnly := h.extensions.get(extPQOnly)
-	if len(assertion) != 0 {
-		return Suite{}, nil, ErrMalformed
-	}
-	at := slices.IndexFunc(offered, func(s Suite) bool { return slices.Contains(r.config.Suites, s) })
+	_, pqOnly := h.extensions.get(extPQOnly)
+	at := slices.IndexFunc(offered, func(s Suite) bool {
+		return s.Sig == r.config.Identity.alg && slices.Contains(r.config.Suites, s)
+	})
 	if at < 0 {
 		return Suite{}, nil, ErrNoCommonSuite
 	}
@@ -200,90 +248,4 @@ func (r *Responder) choose(h *clientHello) (Suite, []byte, error) {
 	}
 	own := slices.IndexFunc(shares, func(s keyShare) bool { return s.kem == suite.KEM })
 	return suite, shares[own].share, nil
-}
-
-// clientKey is step 3 to 5.
-func (r *Responder) clientKey(msg []byte) ([]byte, *Session, *Error) {
-	p := r.pending
-	if alert := peerAlert(msg); alert != nil {
-		return nil, nil, untold(alert)
-	}
-	f, peer, t7, err := r.authenticate(msg, p)
-	if err != nil {
-		return nil, nil, inClear(err)
-	}
-	metadata, err := r.authorise(f, peer, p.purpose)
-	session := newSession(roleResponder, p.suite, peer, p.schedule, t7)
-	p.wipe()
-	r.pending = nil
-	if err != nil {
-		defer session.Close()
-		return nil, nil, refuse(session, err)
-	}
-	reply, err := sealLast(session.sealer, typeFinished,
-		extensions(nil).withOpaque(extMetadata, r.config.Metadata))
-	if err != nil {
-		session.Close()
-		return nil, nil, untold(err)
-	}
-	session.peerMetadata = bytes.Clone(metadata)
-	return reply, session, nil
-}
-
-// authenticate is step 3. It gives the flight, who has proved to have written it,
-// and T7.
-func (r *Responder) authenticate(msg []byte, p *pending) (f flight, peer Fingerprint, t7 []byte, err error) {
-	sealed, err := parseSealed(msg, typeClientKey)
-	if err != nil {
-		return f, peer, nil, err
-	}
-	plaintext, err := record.NewKeys(p.suite.AEAD, p.suite.Hash, p.secrets.initiator).OpenOnce(p.t4, sealed)
-	if err != nil {
-		return f, peer, nil, ErrOpen
-	}
-	if f, err = parseFlight(plaintext, p.suite.Hash); err != nil {
-		return f, peer, nil, err
-	}
-	if peer, err = f.key(); err != nil {
-		return f, peer, nil, err
-	}
-	t7, err = verifyFlight(p.transcript, roleInitiator, p.secrets, &f, msg[:HeaderLen])
-	return f, peer, t7, err
-}
-
-// authorise is step 4: who it is, and only then what he wants. It gives his
-// metadata.
-func (r *Responder) authorise(f flight, peer Fingerprint, purpose Purpose) ([]byte, error) {
-	switch {
-	case peer == r.config.Identity.fingerprint:
-		return nil, ErrSelf
-	case !r.config.Authorize(peer):
-		return nil, ErrAccessDenied
-	case !r.config.Mode.admitsKey(f.alg):
-		return nil, ErrInsufficientSecurity
-	case purpose != r.config.Purpose:
-		return nil, ErrWrongPurpose
-	}
-	if err := f.extensions.only(extMetadata, extService); err != nil {
-		return nil, err
-	}
-	service, err := f.extensions.opaque(extService, MaxService)
-	if err != nil {
-		return nil, err
-	}
-	if string(service) != r.config.Service {
-		return nil, ErrWrongService
-	}
-	return f.extensions.opaque(extMetadata, MaxMetadata)
-}
-
-// refuse seals an alert in the place of Finished.
-func refuse(s *Session, reason error) *Error {
-	e := &Error{Reason: reason, Alert: alertOf(reason), Told: alertOf(reason)}
-	msg, err := sealLast(s.sealer, typeAlert, extensions(nil).with(extRefused, []byte{byte(e.Told)}))
-	if err != nil {
-		return untold(reason)
-	}
-	e.sealed = msg
-	return e
 }

@@ -1,11 +1,6 @@
 package handshake
 
-import (
-	"crypto/hkdf"
-	"crypto/hmac"
-
-	"github.com/qzmq/gateway/qzmq/record"
-)
+import "github.com/qzmq/gateway/qzmq/record"
 
 // schedule is the key schedule of section 2.4: a chain of secrets, early ->
 // handshake -> main, of which it holds the newest.
@@ -39,12 +34,9 @@ func (s *schedule) derive(label string, digest []byte) []byte {
 
 func (s *schedule) wipe() { clear(s.secret) }
 
+// extract is HKDF-Extract.
 func (s *schedule) extract(salt, input []byte) []byte {
-	out, err := hkdf.Extract(s.hash.New, input, salt)
-	if err != nil {
-		panic("handshake: HKDF refuses its input: " + err.Error())
-	}
-	return out
+	return record.MAC(s.hash, salt, input)
 }
 
 // trafficSecrets are one secret for each direction.
@@ -79,15 +71,16 @@ func (s *schedule) handshakeSecrets(shared, t1 []byte) *trafficSecrets {
 
 // applicationSecrets goes on to the main secret and gives what a session lives
 // on. The schedule is wiped: it has no further use.
-func (s *schedule) applicationSecrets(t7 []byte) (app *trafficSecrets, exporter []byte) {
+func (s *schedule) applicationSecrets(t7 []byte) (app *trafficSecrets, exporter, resumption []byte) {
 	s.advance(make([]byte, s.hash.Size()))
 	app = &trafficSecrets{
 		initiator: s.derive(labelInitiatorApp, t7),
 		responder: s.derive(labelResponderApp, t7),
 	}
 	exporter = s.derive(labelExporter, t7)
+	resumption = s.derive(labelResMaster, t7)
 	s.wipe()
-	return app, exporter
+	return app, exporter, resumption
 }
 
 // finishedMAC proves that a side has its handshake secret and has seen the
@@ -95,9 +88,7 @@ func (s *schedule) applicationSecrets(t7 []byte) (app *trafficSecrets, exporter 
 func finishedMAC(h record.Hash, trafficSecret, digest []byte) []byte {
 	key := record.ExpandLabel(h, trafficSecret, labelFinished, nil, h.Size())
 	defer clear(key)
-	m := hmac.New(h.New, key)
-	m.Write(digest)
-	return m.Sum(nil)
+	return record.MAC(h, key, digest)
 }
 
 // export derives n bytes for a purpose named by label and context (RFC 8446 7.5).

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -11,14 +12,20 @@ import (
 // closes it; what it handed out lives on.
 type Session struct {
 	hidden
-	role         role
-	suite        Suite
-	peer         Fingerprint
-	peerMetadata []byte
-	sealer       *record.StreamSealer // nil once handed out
-	opener       *record.StreamOpener
-	exporter     []byte // nil once closed
-	installed    map[dataKey]struct{}
+	role            role
+	suite           Suite
+	own, peer       Fingerprint
+	t7              []byte // public; for Rehandshake
+	peerMetadata    []byte
+	peerCertificate *Certificate
+	sealer          *record.StreamSealer // nil once handed out
+	opener          *record.StreamOpener
+	exporter        []byte // nil once closed
+	resumption      []byte // until Finished
+	signed          time.Duration
+	resumed         bool
+	rejected        []EarlyMessage
+	installed       map[dataKey]struct{}
 }
 
 // dataKey is the context of one data key. A context is used once.
@@ -30,14 +37,14 @@ type dataKey struct {
 
 // newSession takes the schedule, at its handshake secret, to its end at T7.
 func newSession(r role, suite Suite, peer Fingerprint, s *schedule, t7 []byte) *Session {
-	app, exporter := s.applicationSecrets(t7)
+	app, exporter, resumption := s.applicationSecrets(t7)
 	defer app.wipe()
 	send, receive := app.initiator, app.responder
 	if r == roleResponder {
 		send, receive = receive, send
 	}
 	return &Session{
-		role: r, suite: suite, peer: peer, exporter: exporter,
+		role: r, suite: suite, peer: peer, exporter: exporter, resumption: resumption, t7: t7,
 		sealer:    record.NewStreamSealer(record.NewKeys(suite.AEAD, suite.Hash, send)),
 		opener:    record.NewStreamOpener(record.NewKeys(suite.AEAD, suite.Hash, receive)),
 		installed: make(map[dataKey]struct{}),
@@ -47,12 +54,20 @@ func newSession(r role, suite Suite, peer Fingerprint, s *schedule, t7 []byte) *
 // Peer is the identity that the peer has proved.
 func (s *Session) Peer() Fingerprint { return s.peer }
 
+// PeerCertificate is what an authority of Config.Authorities says of the peer, nil
+// if the peer showed no certificate or one that does not hold here; it was then
+// let in by its fingerprint. It must not be changed.
+func (s *Session) PeerCertificate() *Certificate { return s.peerCertificate }
+
 // PeerMetadata is what the peer's Config.Metadata said, nil for nothing. It
 // belongs to the session and must not be changed.
 func (s *Session) PeerMetadata() []byte { return s.peerMetadata }
 
 // Suite is the suite that both sides run.
 func (s *Session) Suite() Suite { return s.suite }
+
+// Resumed says that nobody signed: the identities are those of an earlier session.
+func (s *Session) Resumed() bool { return s.resumed }
 
 // Initiator says whether this side called.
 func (s *Session) Initiator() bool { return s.role == roleInitiator }
@@ -99,8 +114,15 @@ func (s *Session) dataKeys(k dataKey) *record.Keys {
 	return record.NewKeys(s.suite.AEAD, s.suite.Hash, secret)
 }
 
+// forgetResumption ends the deriving of PSKs: after Finished there are no more.
+func (s *Session) forgetResumption() {
+	clear(s.resumption)
+	s.resumption = nil
+}
+
 // Close wipes what further keys would be derived from. It may be called twice.
 func (s *Session) Close() {
 	clear(s.exporter)
+	s.forgetResumption()
 	s.exporter, s.sealer, s.opener = nil, nil, nil
 }

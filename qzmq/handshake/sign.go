@@ -165,8 +165,13 @@ func (s Signature) verify(public, message, signature []byte) bool {
 // signature of one role from passing for the other's, the algorithm keeps a half
 // of a composite from passing for a whole.
 func signedBytes(r role, alg Signature, digest []byte) []byte {
+	return signedUnder(r.signs(), alg, digest)
+}
+
+// signedUnder is the same for any label: of a handshake, a certificate, a request.
+func signedUnder(label string, alg Signature, digest []byte) []byte {
 	b := bytes.Repeat([]byte{0x20}, 64)
-	b = append(b, r.signs()...)
+	b = append(b, label...)
 	b = append(b, 0x00, byte(alg))
 	return append(b, digest...)
 }

@@ -165,8 +165,6 @@ func TestParseSuite(t *testing.T) {
 		want                 error
 		names                string
 	}{
-		{"x25519+mlkem768", "mldsa44", "aes256gcm", "sha384", ErrSuiteNotBuilt, "sha384"},
-		{"x25519+mlkem768", "mldsa44", "aes256gcm", "sha512", ErrSuiteNotBuilt, "sha512"},
 		{"mlkem512", "mldsa44", "aes256gcm", "sha256", ErrUnknownSuite, "mlkem512"},
 		{"x25519", "mldsa2", "aes256gcm", "sha256", ErrUnknownSuite, "mldsa2"},
 		{"x25519", "mldsa44", "aes128gcm", "sha256", ErrUnknownSuite, "aes128gcm"},

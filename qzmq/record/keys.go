@@ -3,35 +3,11 @@ package record
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
-
-// Hash is a suite's hash function, by its code point.
-type Hash uint8
-
-// SHA256 is the default hash.
-const SHA256 Hash = 1
-
-// Valid says whether h is in the registry.
-func (h Hash) Valid() bool { return h == SHA256 }
-
-// New returns a new hash state. An invalid h panics: suites are checked when
-// they are parsed.
-func (h Hash) New() hash.Hash {
-	if h != SHA256 {
-		panic(fmt.Sprintf("record: hash %d is not in the registry", h))
-	}
-	return sha256.New()
-}
-
-// Size is the hash's output length in bytes: L of the key schedule.
-func (h Hash) Size() int { return h.New().Size() }
 
 // AEAD is a suite's cipher, by its code point.
 type AEAD uint8
@@ -66,25 +42,6 @@ func (a AEAD) new(key []byte) cipher.AEAD {
 		panic("record: " + err.Error())
 	}
 	return c
-}
-
-// ExpandLabel is HKDF-Expand-Label of RFC 8446 section 7.1 with the prefix
-// "qzmq1 " in the place of "tls13 ". It gives n bytes.
-func ExpandLabel(h Hash, secret []byte, label string, context []byte, n int) []byte {
-	full := "qzmq1 " + label
-	if n > 0xffff || len(full) > 0xff || len(context) > 0xff {
-		panic("record: a label, context or output is too long for HKDF-Expand-Label")
-	}
-	info := make([]byte, 0, 4+len(full)+len(context))
-	info = append(info, byte(n>>8), byte(n), byte(len(full)))
-	info = append(info, full...)
-	info = append(info, byte(len(context)))
-	info = append(info, context...)
-	out, err := hkdf.Expand(h.New, secret, string(info), n)
-	if err != nil {
-		panic("record: " + err.Error())
-	}
-	return out
 }
 
 // Keys is one traffic secret on its way to the one thing that will use it.

@@ -148,7 +148,7 @@ func TestCloseDoesNotWaitForAStuckWriter(t *testing.T) {
 	if err := ca.Close(); err == nil {
 		t.Error("the peer was told, it says")
 	}
-	if took := time.Since(began); took > writeTimeout/2 {
+	if took := time.Since(began); took > DefaultWriteTimeout/2 {
 		t.Errorf("it took %v", took)
 	}
 	for range cap(written) {

@@ -135,7 +135,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		ca, _ := sessions(t, a, b)
 		began := time.Now()
 		err := ca.WriteCommand("STUCK", nil)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != writeTimeout {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != DefaultWriteTimeout {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if again := ca.WriteCommand("STUCK", nil); again != err {
@@ -163,25 +163,27 @@ func TestLargestCommand(t *testing.T) {
 		if err := ca.WriteCommand(name, body); err != nil {
 			t.Error(err)
 		}
-		if err := ca.WriteCommand("SMALL", nil); err != nil {
-			t.Error(err)
-		}
 	})
 	if _, got, err := cb.ReadCommand(); err != nil || !bytes.Equal(got, body) {
 		t.Errorf("%d bytes arrive, %v", len(got), err)
 	}
-	if n, got, err := cb.ReadCommand(); err != nil || n != "SMALL" || len(got) != 0 {
-		t.Errorf("then %q, %v", n, err)
-	}
 	wg.Wait()
+	for range 2*keepTimes + 2 {
+		if err := ca.WriteCommand("SMALL", nil); err != nil {
+			t.Error(err)
+		}
+		if n, got, err := cb.ReadCommand(); err != nil || n != "SMALL" || len(got) != 0 {
+			t.Errorf("then %q, %v", n, err)
+		}
+	}
 	cb.SetReadDeadline(time.Now())
 	if _, _, err := cb.ReadCommand(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
 	cb.SetReadDeadline(time.Time{})
 	// An idle connection holds on to small buffers only.
-	if len(cb.in.buf) > keepBuf || cap(ca.out) > keepBuf {
-		t.Errorf("%d bytes are kept for reading, %d for writing", len(cb.in.buf), cap(ca.out))
+	if len(cb.in.buf) > keepBuf || cap(ca.out.buf) > keepBuf || cap(ca.queue.buf) > keepBuf {
+		t.Errorf("%d bytes are kept for reading, %d and %d for writing", len(cb.in.buf), cap(ca.out.buf), cap(ca.queue.buf))
 	}
 	closeBoth(t, ca, cb)
 }

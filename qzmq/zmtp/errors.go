@@ -22,8 +22,13 @@ var (
 	ErrFlags      = errors.New("zmtp: a frame has flags that cannot be")
 	ErrTooLarge   = errors.New("zmtp: a frame is larger than the limit")
 	ErrCommand    = errors.New("zmtp: malformed command")
-	ErrSplit      = errors.New("zmtp: a frame is not whole in its record")
+	ErrSplit      = errors.New("zmtp: a frame is not whole in its record, or its pieces do not fit together")
+	ErrPadding    = errors.New("zmtp: a record goes on where only zeros may be")
 	ErrUnexpected = errors.New("zmtp: a frame or command has no place here")
+
+	// ErrReserved reports a command that we were asked to send and that only the
+	// session itself sends.
+	ErrReserved = errors.New("zmtp: the command's name is the session's own")
 
 	// ErrTruncated reports a connection that ended without a sealed alert.
 	// Anybody on the path can cause that, so it says nothing of the peer's
@@ -52,9 +57,9 @@ func alertFor(err error) handshake.Alert {
 		return handshake.AlertBadRecord
 	case errors.Is(err, ErrTooLarge):
 		return handshake.AlertOverflow
-	case errors.Is(err, ErrUnexpected):
+	case errors.Is(err, ErrUnexpected), errors.Is(err, record.ErrUpdate):
 		return handshake.AlertUnexpectedMessage
-	case errors.Is(err, ErrFlags), errors.Is(err, ErrCommand), errors.Is(err, ErrSplit):
+	case errors.Is(err, ErrFlags), errors.Is(err, ErrCommand), errors.Is(err, ErrSplit), errors.Is(err, ErrPadding):
 		return handshake.AlertDecodeError
 	case errors.Is(err, record.ErrExhausted):
 		return handshake.AlertInternal

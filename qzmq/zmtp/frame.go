@@ -35,12 +35,15 @@ type Header struct {
 // allocates for that many bytes. Errors are ErrFlags and ErrTooLarge.
 //
 // A small size in the long form is valid ZMTP.
-func ParseHeader(b []byte) (h Header, n int, err error) {
+func ParseHeader(b []byte) (h Header, n int, err error) { return parseHeader(b, 0) }
+
+// parseHeader is ParseHeader where the flags also may be as well.
+func parseHeader(b []byte, also Flags) (h Header, n int, err error) {
 	if len(b) == 0 {
 		return Header{}, 0, nil
 	}
 	f := Flags(b[0])
-	if f&reserved != 0 || f&(Command|More) == Command|More {
+	if f&(reserved&^also) != 0 || f&(Command|More) == Command|More {
 		return Header{}, 0, ErrFlags
 	}
 	if f&longSize == 0 {
@@ -63,6 +66,11 @@ func AppendHeader(dst []byte, flags Flags, size int) []byte {
 	if size <= maxShort {
 		return append(dst, byte(flags), byte(size))
 	}
+	return appendLongHeader(dst, flags, size)
+}
+
+// appendLongHeader is AppendHeader with eight bytes for any size.
+func appendLongHeader(dst []byte, flags Flags, size int) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, byte(flags|longSize)), uint64(size))
 }
 
@@ -104,6 +112,12 @@ func AppendCommand(dst []byte, name string, data []byte) []byte {
 // appendCommandHead appends what stands before n bytes of data. A name that
 // cannot be one panics: it is a constant of the program.
 func appendCommandHead(dst []byte, name string, n int) []byte {
+	mustBeName(name)
+	dst = AppendHeader(dst, Command, 1+len(name)+n)
+	return append(append(dst, byte(len(name))), name...)
+}
+
+func mustBeName(name string) {
 	if len(name) == 0 || len(name) > math.MaxUint8 {
 		panic("zmtp: a command's name has 1 to 255 characters")
 	}
@@ -112,8 +126,6 @@ func appendCommandHead(dst []byte, name string, n int) []byte {
 			panic("zmtp: a command's name is made of letters, digits, - and _")
 		}
 	}
-	dst = AppendHeader(dst, Command, 1+len(name)+n)
-	return append(append(dst, byte(len(name))), name...)
 }
 
 func isNameChar(c byte) bool {

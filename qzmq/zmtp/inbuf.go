@@ -5,13 +5,16 @@ import "io"
 // inbuf holds bytes that have arrived and were not consumed yet. It grows only
 // as bytes arrive: a peer that announces much and sends little costs little.
 type inbuf struct {
-	buf  []byte
-	r, w int // what is unread is buf[r:w]
+	buf   []byte
+	r, w  int  // what is unread is buf[r:w]
+	more  bool // the last read filled the buffer: there is probably more to come
+	eager int  // up to this size reads that fill the buffer make it grow; 0 for strangers
+	keep  keep
 }
 
 const (
-	firstBuf = 512      // enough for the commands of an idle control channel
-	keepBuf  = 16 << 10 // a larger buffer is given back once it is empty
+	firstBuf = 512                  // enough for the commands of an idle control channel
+	largeBuf = 2 * (MaxRecord + 64) // a record and the start of the next
 )
 
 func (b *inbuf) unread() []byte { return b.buf[b.r:b.w] }
@@ -26,6 +29,7 @@ func (b *inbuf) fill(src io.Reader, n int) error {
 		b.makeRoom(n)
 		got, err := src.Read(b.buf[b.w:])
 		b.w += got
+		b.more = b.w == len(b.buf) && b.w-b.r > n
 		if err != nil && b.w-b.r < n {
 			return err
 		}
@@ -33,21 +37,25 @@ func (b *inbuf) fill(src io.Reader, n int) error {
 	return nil
 }
 
-// makeRoom leaves at least one byte free behind the unread ones.
+// makeRoom leaves at least one byte free behind the unread ones, of which there
+// will be n. The buffer grows only when what has arrived has filled it, up to n
+// or eager, and one that has not been needed for a while is given back.
 func (b *inbuf) makeRoom(n int) {
-	switch unread := b.w - b.r; {
-	case unread == 0 && len(b.buf) > keepBuf && n <= keepBuf:
-		*b = inbuf{buf: make([]byte, firstBuf)}
-	case unread == 0 && b.buf != nil:
+	unread := b.w - b.r
+	switch {
+	case unread == 0:
+		if b.keep.over(len(b.buf), max(n, b.w)) {
+			b.buf, b.more = make([]byte, firstBuf), false
+		}
 		b.r, b.w = 0, 0
-	case b.r+n <= len(b.buf) || b.r == 0 && b.w < len(b.buf):
-	case b.r > 0:
+	case b.r+n > len(b.buf):
 		copy(b.buf, b.unread())
 		b.r, b.w = 0, unread
-	default:
-		grown := make([]byte, max(firstBuf, min(2*len(b.buf), n)))
-		copy(grown, b.buf)
-		b.buf = grown
+	}
+	if b.w == len(b.buf) || b.more && len(b.buf) < b.eager {
+		grown := make([]byte, max(firstBuf, min(2*len(b.buf), max(n, b.eager))))
+		b.w = copy(grown, b.unread())
+		b.buf, b.r, b.more = grown, 0, false
 	}
 }
 

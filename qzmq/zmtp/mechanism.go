@@ -17,7 +17,7 @@ import (
 // package, a reason of package handshake (errors.As for a *handshake.PeerAlert
 // tells what the peer said), os.ErrDeadlineExceeded or the cause of ctx.
 func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
-	return establish(ctx, nc, func(x *exchange) (*handshake.Session, error) {
+	return establish(ctx, nc, cfg, func(x *exchange) (*handshake.Session, error) {
 		x.began = time.Now()
 		machine, err := handshake.NewInitiator(cfg)
 		if err != nil {
@@ -29,7 +29,11 @@ func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, er
 			return nil, err
 		}
 		x.out = append(x.out, own[:]...)
-		if err := x.send(hello); err != nil {
+		x.out = AppendCommand(x.out, handshakeName, hello)
+		if early := machine.EarlyData(); early != nil {
+			x.out = AppendCommand(x.out, handshakeName, early)
+		}
+		if err := x.flush(); err != nil {
 			return nil, err
 		}
 		peer, err := x.greeting(&own)
@@ -45,7 +49,13 @@ func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, er
 // Initiate. Until the initiator has shown that it knows whom it calls, nc gets
 // no byte from us.
 func Respond(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
-	return establish(ctx, nc, func(x *exchange) (*handshake.Session, error) {
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok && !cfg.PeerAddr.IsValid() {
+		cfg.PeerAddr = tcp.AddrPort().Addr()
+	}
+	if !cfg.PeerAddr.IsValid() {
+		cfg.Cookies, cfg.CookieDemanded = nil, nil
+	}
+	return establish(ctx, nc, cfg, func(x *exchange) (*handshake.Session, error) {
 		machine, err := handshake.NewResponder(cfg)
 		if err != nil {
 			return nil, err
@@ -57,25 +67,29 @@ func Respond(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, err
 		}
 		machine.Greetings(peer, own)
 		x.out = append(x.out, own[:]...) // goes with the first answer, if there is one
-		return x.run(machine.Handle, handshake.MaxClientHello)
+		session, err := x.run(machine.Handle, handshake.MaxClientHello)
+		x.early = machine.Early()
+		return session, err
 	})
 }
 
 // exchange is a handshake going on. It belongs to one goroutine.
 type exchange struct {
-	nc    net.Conn
-	in    inbuf
-	out   []byte    // to be sent before the next message
-	began time.Time // when the ClientHello was begun, or had arrived
+	nc     net.Conn
+	config handshake.Config
+	in     inbuf
+	out    []byte    // to be sent before the next message
+	began  time.Time // when the ClientHello was begun, or had arrived
+	early  []handshake.EarlyMessage
 }
 
 // establish runs a handshake and makes its session a Conn.
-func establish(ctx context.Context, nc net.Conn,
+func establish(ctx context.Context, nc net.Conn, cfg handshake.Config,
 	shake func(*exchange) (*handshake.Session, error)) (*Conn, error) {
 	// Closing ends whatever read or write is under way, and cannot be undone by
 	// a deadline that is set at the same moment.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	x := &exchange{nc: nc}
+	x := &exchange{nc: nc, config: cfg}
 	err := x.stage()
 	var session *handshake.Session
 	if err == nil {
@@ -83,6 +97,10 @@ func establish(ctx context.Context, nc net.Conn,
 	}
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
+	}
+	var conn *Conn
+	if err == nil {
+		conn, err = newConn(x, session)
 	}
 	if !stop() {
 		err = context.Cause(ctx)
@@ -94,7 +112,7 @@ func establish(ctx context.Context, nc net.Conn,
 		nc.Close()
 		return nil, fmt.Errorf("zmtp: handshake: %w", err)
 	}
-	return newConn(x, session), nil
+	return conn, nil
 }
 
 // stage gives the next flight its time.
@@ -154,6 +172,10 @@ func (x *exchange) run(handle func([]byte) ([]byte, *handshake.Session, error), 
 // send writes a handshake message, and what was to go before it, in one call.
 func (x *exchange) send(msg []byte) error {
 	x.out = AppendCommand(x.out, handshakeName, msg)
+	return x.flush()
+}
+
+func (x *exchange) flush() error {
 	_, err := x.nc.Write(x.out)
 	x.out = x.out[:0]
 	if err != nil {

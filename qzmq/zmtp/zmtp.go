@@ -8,22 +8,32 @@
 //
 //	initiator                                            responder
 //	greeting, HANDSHAKE(ClientHello)  ----------------->  silent until its MAC is right
+//	                  [<-----------------  greeting, HANDSHAKE(Retry)]
+//	[HANDSHAKE(ClientHello)           ----------------->]
 //	                   <-----------------  greeting, HANDSHAKE(ServerHello)
 //	HANDSHAKE(ClientKey)              ----------------->
 //	                   <-----------------  HANDSHAKE(Finished)
-//	MESSAGE(record)                   <---------------->  MESSAGE(record)
+//	MESSAGE(record) ...               <---------------->  MESSAGE(record) ...
 //
 // HANDSHAKE and MESSAGE are ZMTP commands. The plaintext of a record is one or
-// more whole ZMTP frames, so that their flags are sealed as well. A session
-// ends with the command ALERT inside a record; a connection that ends otherwise
-// was cut, by an accident or by somebody on the path.
+// more ZMTP frames, so that their flags are sealed as well; frames that wait at
+// the same time share a record, a large one is cut into pieces, and zeros can hide
+// its size. piece.go has the layout. These commands, in records, are the
+// session's own:
+//
+//	ALERT(code)         the session ends            CloseWith
+//	KEYUPDATE           next key of this direction  keyupdate.go
+//	HANDSHAKE(message)  a new session replaces it   rotate.go
+//	SWITCH              last under its keys         rotate.go
+//	RENEW               please begin that           rotate.go
+//
+// A session ends with ALERT; a connection that ends otherwise was cut, by an
+// accident or by somebody on the path.
 //
 // The initiator does not wait for the responder's greeting, and a responder
 // gives none to who does not know it: a scanner gets no byte. There is one
-// mechanism for a connection and no falling back.
-//
-// What is not here yet: the mechanism NULL, messages, and frames larger than a
-// record.
+// mechanism for a connection and no falling back. The mechanism NULL is not here
+// yet.
 package zmtp
 
 import (
@@ -36,12 +46,25 @@ import (
 // version of the protocol would be another mechanism, not a negotiation.
 const Mechanism = "QZMQ1"
 
-// Names of commands. The first two are frames on the wire, ALERT is in records.
+// Names of commands. MESSAGE and HANDSHAKE are frames on the wire; all but MESSAGE
+// are in records, HANDSHAKE there to replace the session.
 const (
 	handshakeName = "HANDSHAKE"
 	recordName    = "MESSAGE"
 	alertName     = "ALERT"
+	updateName    = "KEYUPDATE"
+	switchName    = "SWITCH"
+	renewName     = "RENEW"
 )
+
+// isReserved says whether a command belongs to the session itself.
+func isReserved(name string) bool {
+	switch name {
+	case handshakeName, alertName, updateName, switchName, renewName:
+		return true
+	}
+	return false
+}
 
 // MaxRecord is the largest plaintext of a record in bytes: a command with its
 // frame header and its name has to fit.
@@ -54,10 +77,6 @@ const (
 	// stageTimeout is for one flight of the handshake to arrive, however slowly
 	// its bytes trickle in, and for the answer to be taken.
 	stageTimeout = 10 * time.Second
-
-	// writeTimeout is for one record to be taken by a peer that has let its
-	// window and our socket's buffer fill.
-	writeTimeout = 10 * time.Second
 
 	// closeTimeout is for the last alert to be taken, and again for the peer to
 	// close in answer.

@@ -1,0 +1,128 @@
+package controlplane
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// TestFloodOfHalfHandshakes has ten thousand callers from as many addresses as it
+// takes, who know the gateway's fingerprint, begin a handshake and leave it: that
+// costs bounded memory, no public-key work beyond the first few, and an honest
+// peer gets its link in the meantime.
+func TestFloodOfHalfHandshakes(t *testing.T) {
+	const callers = 10_000
+	a, b := pair(t)
+	b.peering.callers.known[sourceOf(a.peering.local.Addr())] = true
+	b.begin(b.linkTo(a, false))
+	pending := func() int {
+		b.peering.callers.mu.Lock()
+		defer b.peering.callers.mu.Unlock()
+		return b.peering.callers.pending
+	}
+	before := heap()
+
+	// Another process, because both ends of so many connections are more files
+	// than one process may have.
+	flood := exec.Command(os.Args[0], "-test.run=^TestFloodProcess$")
+	flood.Env = append(os.Environ(), floodTarget+"="+b.peering.local.String(),
+		floodPeer+"="+b.peering.identity.Fingerprint().String(), fmt.Sprintf("%s=%d", floodCallers, callers))
+	stdin, err := flood.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := flood.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood.Stderr = os.Stderr
+	if err := flood.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); flood.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || line != "all there\n" {
+		t.Fatalf("the flood says %q, %v", line, err)
+	}
+	most := pending()
+	perCaller := (int64(heap()) - int64(before)) / int64(max(most, 1))
+
+	began := time.Now()
+	a.begin(a.linkTo(b, true))
+	up(t, a, b)
+	took := time.Since(began)
+	exchange(t, a, b)
+
+	t.Logf("%d handshakes half done, %d bytes of heap each; the honest link was up after %v", most, perCaller, took.Round(time.Millisecond))
+	if most < callers/2 {
+		t.Errorf("only %d handshakes were there at once", most)
+	}
+	if perCaller > 64<<10 {
+		t.Errorf("each costs %d bytes", perCaller)
+	}
+	// They last as long as a handshake may, and no longer.
+	eventually(t, "the flood has run off", 2*handshakeTime, func() bool { return pending() == 0 })
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+const (
+	floodTarget  = "QZMQ_TEST_FLOOD_TARGET"
+	floodPeer    = "QZMQ_TEST_FLOOD_PEER"
+	floodCallers = "QZMQ_TEST_FLOOD_CALLERS"
+)
+
+// TestFloodProcess is the other side of the test above, when that has started it.
+func TestFloodProcess(t *testing.T) {
+	target := os.Getenv(floodTarget)
+	if target == "" {
+		return
+	}
+	peer, err := handshake.ParseFingerprint(os.Getenv(floodPeer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := handshake.NewInitiator(handshake.Config{Identity: identity(t), Purpose: handshake.PurposeLink, Peer: peer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	greeting := zmtp.NewGreeting(zmtp.Mechanism, false)
+	hello, err := machine.Start(greeting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := zmtp.AppendCommand(append([]byte(nil), greeting[:]...), "HANDSHAKE", hello)
+	var callers int
+	fmt.Sscan(os.Getenv(floodCallers), &callers)
+	open := make([]net.Conn, 0, callers)
+	for i := range callers {
+		source := i / halfOpenPerSource
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(source>>8), byte(source))}}
+		c, err := dialer.Dial("tcp", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(first); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	fmt.Println("all there")
+	bufio.NewReader(os.Stdin).ReadByte() // until the other process has seen enough
+	for _, c := range open {
+		c.Close()
+	}
+}
