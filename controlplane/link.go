@@ -171,13 +171,15 @@ func (l *link) choose() {
 
 // settle leaves one channel, some time after newest made them two: one that this
 // side dialled if the peer has spoken on it since, otherwise newest. What came up
-// later is left to its own settling, and nothing is settled for a channel on which
-// the peer has said nothing. Only the side with the smaller fingerprint settles, so
+// later is left to its own settling, and nothing is settled for a channel before
+// the peer has said something on it. Only the side with the smaller fingerprint settles, so
 // both cannot close each other's favourite. The rules are those of rotation.pml.
 func (l *link) settle(ctx context.Context, newest *channel) {
 	trial := l.peering.tempo.settle
-	if !sleep(ctx, trial) || newest.heard.Load() == 0 {
-		return
+	for first := true; first || newest.heard.Load() == 0; first = false {
+		if !sleep(ctx, trial) {
+			return
+		}
 	}
 	lately := time.Now().Add(-trial).UnixNano()
 	preferred := func(c *channel) bool { return c.dialled && c.heard.Load() > lately }
