@@ -3,8 +3,11 @@
 //	config.go      what the operator wrote, checked
 //	gateway.go     the parts of a running gateway, started and stopped in order
 //	interfaces.go  the two interfaces: steering programs, AF_XDP sockets, queues
+//	authority.go   which key is the peer of which link: pins, certificates, authorised keys
 //	peering.go     control connections: dialling, listening, the handshake
-//	link.go        one peer: its channels, which of them carries data, rotation
+//	callers.go     what callers may cost who have proved nothing yet
+//	link.go        one peer: its channels, and which of them carries data
+//	rotation.go    when its session is replaced
 //	channel.go     one control connection: the link set-up, then liveness
 //	resolver.go    next hops from the kernel's routes and neighbours
 //	guard.go       what keeps protected traffic in when the gateway is not running
