@@ -172,8 +172,9 @@ func (l *link) choose() {
 // settle leaves one channel, some time after newest made them two: one that this
 // side dialled if the peer has spoken on it since, otherwise newest. What came up
 // later is left to its own settling, and nothing is settled for a channel before
-// the peer has said something on it. Only the side with the smaller fingerprint settles, so
-// both cannot close each other's favourite. The rules are those of rotation.pml.
+// the peer has said something on it. Only the side with the smaller fingerprint
+// settles, so both cannot close each other's favourite. The rules are those of
+// qzmq/model/spin/rotation.pml.
 func (l *link) settle(ctx context.Context, newest *channel) {
 	trial := l.peering.tempo.settle
 	for first := true; first || newest.heard.Load() == 0; first = false {

@@ -160,8 +160,8 @@ func weaker(a, b handshake.Mode) bool {
 	return strength[a] < strength[b]
 }
 
-// sinceBoot is the clock of cookies and tickets. It does not stop when the
-// machine sleeps.
+// sinceBoot is the clock of cookies, tickets and the ages of keys. It does not
+// stop when the machine sleeps.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {

@@ -46,7 +46,7 @@ func ParseAuthority(b []byte) (*Authority, error) {
 
 // AuthorityKey is the secret of an authority. It is a type of its own, with a key
 // file of its own, so that nobody runs a gateway with it. Whatever prints or
-// encodes it gets a placeholder.
+// encodes it gets "[secret]".
 type AuthorityKey struct {
 	hidden
 	key *Identity

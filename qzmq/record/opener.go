@@ -89,7 +89,8 @@ func (o *Opener) Prepare(now time.Time) {
 		o.settled = epochSince{newest, now}
 	}
 	for uint32(o.chain.epoch) < min(newest+epochsAhead, lastEpoch) {
-		key := &epochKey{half: o.chain.advance(), epoch: o.chain.epoch}
+		key := &epochKey{half: o.chain.advance()}
+		key.epoch = o.chain.epoch // the one that advance has come to
 		o.keys[key.epoch%keySlots].Store(key)
 	}
 	for i := range o.keys {
