@@ -79,7 +79,7 @@ func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
 		c = nil
 	}()
 
-	own := newOffer(id, p.engine.Streams(), p.wireMTU(), p.local.Port())
+	own := newOffer(id, p.engine.Streams(), p.wireMTU(), p.local.Port(), p.options)
 	ours := own.marshal()
 	if dialled {
 		if err := conn.WriteCommand(commandOffer, ours); err != nil {
@@ -143,6 +143,7 @@ func (c *channel) agree(own offer, theirs []byte, setup [32]byte) error {
 		Local:   p.local.Addr(),
 		Peer:    netip.AddrPortFrom(remote.Addr().Unmap(), peer.port),
 		WireMTU: int(min(own.wireMTU, peer.wireMTU)),
+		Shares:  own.options&peer.options&optionShare != 0,
 		Sealers: make([]*record.Sealer, own.streams),
 	}
 	for i := range c.path.Sealers {

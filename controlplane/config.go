@@ -42,7 +42,10 @@ type GatewayConfig struct {
 	Attach      AttachMode
 	ZeroCopy    ZeroCopyMode
 	BusyPoll    time.Duration // whole microseconds, 0 (the default) is off
-	Admin       AdminConfig
+	// ShareRecords lets small packets of one batch travel in one record, to peers
+	// that do so too; true by default.
+	ShareRecords bool
+	Admin        AdminConfig
 }
 
 // InsideConfig is the interface on which the protected hosts are.

@@ -44,8 +44,8 @@ func TestParseDefaults(t *testing.T) {
 			Workers:  0,
 			Attach:   "auto",
 			ZeroCopy: "auto",
-			BusyPoll: 0,
-			Admin:    AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580")},
+			BusyPoll: 0, ShareRecords: true,
+			Admin: AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580")},
 		},
 		QZMQ: QZMQConfig{
 			Mode:         handshake.ModeHybrid,
@@ -73,6 +73,7 @@ gateway:
   attach: native
   zero_copy: on
   busy_poll_us: 50
+  share_records: false
   admin: { listen: "[::1]:0" }
 qzmq:
   enabled: true
@@ -177,8 +178,8 @@ links:
 			Suite:    suite,
 			Phase:    PhaseEnforce,
 		}},
-		file: "a.yaml", identityLine: 4, suiteLine: 16, peerLines: []int{24, 35, 39, 41},
-		certificateLine: 5, keysLine: 21, authorityLines: []int{20, 20},
+		file: "a.yaml", identityLine: 4, suiteLine: 17, peerLines: []int{25, 36, 40, 42},
+		certificateLine: 5, keysLine: 22, authorityLines: []int{21, 21},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

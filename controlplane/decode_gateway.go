@@ -29,7 +29,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 
 func (d *decoder) gateway(s *section, c *Config) {
 	g := &c.Gateway
-	*g = GatewayConfig{Attach: AttachAuto, ZeroCopy: ZeroCopyAuto}
+	*g = GatewayConfig{Attach: AttachAuto, ZeroCopy: ZeroCopyAuto, ShareRecords: true}
 	required(s, "name", aText(), &g.Name, parseName)
 	c.identityLine = required(s, "identity", aText(), &g.Identity, parsePath)
 	if line, there := optional(s, "certificate", aText(), &g.Certificate, parsePath); there {
@@ -41,6 +41,7 @@ func (d *decoder) gateway(s *section, c *Config) {
 	optional(s, "attach", aText(), &g.Attach, oneOf(AttachAuto, AttachNative, AttachGeneric))
 	optional(s, "zero_copy", aText(), &g.ZeroCopy, oneOf(ZeroCopyAuto, ZeroCopyOn, ZeroCopyOff))
 	optional(s, "busy_poll_us", aNumber(), &g.BusyPoll, duration(0, time.Second, time.Microsecond))
+	optional(s, "share_records", aBool(), &g.ShareRecords, func(v string) (bool, error) { return strings.EqualFold(v, "true"), nil })
 	d.admin(s.section("admin"), &g.Admin)
 	s.end()
 }

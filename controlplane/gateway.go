@@ -109,6 +109,7 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		steer:    g.interfaces.steer,
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
 		wireMTU:  g.wireMTU,
+		options:  options(c),
 		log:      log,
 		meter:    newHandshakeMeter(),
 	}
@@ -127,6 +128,14 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
 		"control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
 	return g, nil
+}
+
+// options are the features that this gateway offers its peers (SPEC.md 2.6).
+func options(c *GatewayConfig) uint32 {
+	if c.ShareRecords {
+		return optionShare
+	}
+	return 0
 }
 
 // wireMTU is the largest outer packet that a peer may send here, in bytes: one

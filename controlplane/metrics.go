@@ -60,6 +60,7 @@ var (
 	queuePackets = desc("queue_packets_total", "Records sealed (out) and opened (in).", queueLabels...)
 	queueBytes   = desc("queue_bytes_total", "Bytes of inner packets sealed (out) and opened (in).", queueLabels...)
 	drops        = desc("drops_total", "Packets that died in the dataplane, by reason.", "queue", "reason")
+	shared       = desc("queue_shared_packets_total", "Packets that came second or later in their record, sealed (out) and opened (in).", queueLabels...)
 	answered     = desc("icmp_errors_total", "ICMP errors sent for packets that could not be carried.", "queue")
 
 	linkUp      = desc("link_up", "1 while the link has a control connection and keys.", "link", "peer")
@@ -82,7 +83,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
-		queuePackets, queueBytes, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
+		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
 		steered, steeredBytes, socketInfo, socketEvents,
 	} {
 		d <- one
@@ -103,6 +104,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(queuePackets, s.In.Records, queue, "in")
 		count(queueBytes, s.Out.Bytes, queue, "out")
 		count(queueBytes, s.In.Bytes, queue, "in")
+		count(shared, s.SharedOut, queue, "out")
+		count(shared, s.SharedIn, queue, "in")
 		count(answered, s.Answered, queue)
 		for _, d := range dataplane.Drops() {
 			count(drops, s.Dropped[d], queue, d.String())

@@ -37,8 +37,11 @@ type offer struct {
 	options uint32   // features the sender could use; used are those both name
 }
 
-func newOffer(session uint32, streams, wireMTU int, port uint16) offer {
-	o := offer{session: session, streams: uint16(streams), wireMTU: uint16(min(wireMTU, 0xffff)), port: port}
+// optionShare: the sender would put several packets of one batch into a record.
+const optionShare = 1 << 0
+
+func newOffer(session uint32, streams, wireMTU int, port uint16, options uint32) offer {
+	o := offer{session: session, streams: uint16(streams), wireMTU: uint16(min(wireMTU, 0xffff)), port: port, options: options}
 	rand.Read(o.nonce[:])
 	return o
 }

@@ -43,6 +43,7 @@ type peering struct {
 	steer         sessionTable
 	resolve       func(netip.Addr) // asks for the next hop towards a peer
 	wireMTU       func() int       // bytes of IP packet that the outside carries
+	options       uint32           // of LINK_OFFER
 	log           *slog.Logger
 	meter         *handshakeMeter
 

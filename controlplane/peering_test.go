@@ -321,13 +321,13 @@ func TestHalfOpenLimit(t *testing.T) {
 }
 
 func TestOffer(t *testing.T) {
-	o := newOffer(0x01020304, 2, 1500, 5580)
+	o := newOffer(0x01020304, 2, 1500, 5580, optionShare)
 	b := o.marshal()
 	got, err := parseOffer(b)
 	if err != nil || got != o {
 		t.Fatalf("%+v came back as %+v, %v", o, got, err)
 	}
-	if again := newOffer(0x01020304, 2, 1500, 5580); again.nonce == o.nonce {
+	if again := newOffer(0x01020304, 2, 1500, 5580, optionShare); again.nonce == o.nonce {
 		t.Error("two offers have one nonce")
 	}
 	for _, c := range []struct {

@@ -255,7 +255,8 @@ func cable(t *testing.T, a, b *site) {
 func move(from, to *dataplane.PipeEnd) int {
 	frames := from.Recv()
 	for _, f := range frames {
-		to.Commit(copy(to.Room(), f))
+		room := to.Room()
+		to.Commit(room[:copy(room, f)])
 	}
 	to.Flush()
 	return len(frames)
@@ -269,7 +270,7 @@ func (s *site) send(o *site, first, n int) {
 		if room == nil {
 			s.t.Fatal("the inside pipe is full")
 		}
-		s.inside.Commit(putUDP(room, s.network, o.network, uint32(i)))
+		s.inside.Commit(room[:putUDP(room, s.network, o.network, uint32(i))])
 		s.inside.Flush()
 	}
 }

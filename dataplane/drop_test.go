@@ -92,7 +92,7 @@ var dropCases = map[Drop]func(t *testing.T, n *network){
 	},
 	DropStreamBusy: func(t *testing.T, n *network) {
 		opener := n.b.engine.sessions[n.b.session%sessionSlots].Load().openers[0]
-		opener.Acquire()
+		opener.Acquire(2)
 		n.b.hears(n.a.sends(outboundPacket(n))...)
 		opener.Release()
 	},

@@ -37,14 +37,19 @@ type Engine struct {
 	wanted  func(netip.Addr)
 
 	// What the workers read.
-	routes   atomic.Pointer[bart.Table[*Link]]
-	hops     atomic.Pointer[map[netip.Addr]Hop] // inside next hops by destination
-	router   atomic.Pointer[[2]netip.Addr]      // IPv4 and IPv6 address that ICMP errors come from
+	tables   atomic.Pointer[tables]
 	sessions [sessionSlots]atomic.Pointer[session]
 
 	mu      sync.Mutex // guards what follows: the control plane's side of the tables
 	links   map[string]*Link
 	outside map[netip.Addr]Hop
+}
+
+// tables say where packets go. Immutable: a change makes a new one.
+type tables struct {
+	routes *bart.Table[*Link]
+	hops   map[netip.Addr]Hop // inside next hops by destination
+	router [2]netip.Addr      // IPv4 and IPv6 address that ICMP errors come from
 }
 
 // session is one link set-up, as the workers see it. Immutable once installed;
@@ -60,9 +65,7 @@ type session struct {
 // block.
 func NewEngine(queues []Queue, wanted func(netip.Addr)) *Engine {
 	e := &Engine{wanted: wanted, links: map[string]*Link{}}
-	e.routes.Store(new(bart.Table[*Link]))
-	e.hops.Store(&map[netip.Addr]Hop{})
-	e.router.Store(&[2]netip.Addr{})
+	e.tables.Store(&tables{routes: new(bart.Table[*Link])})
 	for i, q := range queues {
 		e.workers = append(e.workers, newWorker(e, i, q))
 	}
@@ -113,7 +116,7 @@ func (e *Engine) SetRoutes(routes map[string][]netip.Prefix) {
 			table.Insert(p, l)
 		}
 	}
-	e.routes.Store(table)
+	e.change(func(t *tables) { t.routes = table })
 	for name, l := range e.links {
 		if links[name] == nil {
 			l.stop()
@@ -128,7 +131,7 @@ func (e *Engine) SetRoutes(routes map[string][]netip.Prefix) {
 func (e *Engine) SetHops(inside, outside map[netip.Addr]Hop) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hops.Store(&inside)
+	e.change(func(t *tables) { t.hops = inside })
 	e.outside = outside
 	for _, l := range e.links {
 		e.refresh(l)
@@ -140,7 +143,18 @@ func (e *Engine) SetHops(inside, outside map[netip.Addr]Hop) {
 
 // SetRouter sets the addresses that ICMP errors come from; either may be the
 // zero Addr.
-func (e *Engine) SetRouter(v4, v6 netip.Addr) { e.router.Store(&[2]netip.Addr{v4, v6}) }
+func (e *Engine) SetRouter(v4, v6 netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.change(func(t *tables) { t.router = [2]netip.Addr{v4, v6} })
+}
+
+// change gives the workers new tables; e.mu is held.
+func (e *Engine) change(f func(*tables)) {
+	t := *e.tables.Load()
+	f(&t)
+	e.tables.Store(&t)
+}
 
 // What the control plane can get wrong when links change under its hands.
 var (

@@ -47,6 +47,7 @@ type plan struct {
 	outsideTags []uint16
 	aead        record.AEAD // AES-256-GCM unless told
 	capacity    int         // of every pipe, 1024 unless told
+	shares      bool        // packets share records
 }
 
 func newSite(t testing.TB, number byte, p plan) *site {
@@ -135,7 +136,7 @@ func (s *site) newSession(k *record.Keys) uint32 {
 func (s *site) install(to *site, p plan, session uint32, sealer *record.Sealer) {
 	s.t.Helper()
 	err := s.engine.Install(session, Path{
-		Local: s.outer, Peer: netip.AddrPortFrom(to.outer, 5580), WireMTU: p.wireMTU, Sealers: []*record.Sealer{sealer},
+		Local: s.outer, Peer: netip.AddrPortFrom(to.outer, 5580), WireMTU: p.wireMTU, Shares: p.shares, Sealers: []*record.Sealer{sealer},
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -150,7 +151,7 @@ func put(t testing.TB, end *PipeEnd, frames ...[]byte) {
 		if len(room) < len(f) {
 			t.Fatalf("no room for a frame of %d bytes", len(f))
 		}
-		end.Commit(copy(room, f))
+		end.Commit(room[:copy(room, f)])
 	}
 	end.Flush()
 }

@@ -163,8 +163,8 @@ type sendsAtOnce struct {
 }
 
 func (p *sendsAtOnce) Flush() {
-	for _, frame := range p.staged {
-		p.sent = append(p.sent, bytes.Clone(frame))
+	for _, s := range p.staged {
+		p.sent = append(p.sent, bytes.Clone(s.frame))
 	}
 	p.PipeEnd.Flush()
 }

@@ -9,19 +9,21 @@ import (
 // The way in, in the order in which a packet meets it:
 //
 //  1. inbound: the frames of a batch
-//  2. open: UDP payload, session, stream, window and tag
-//  3. unpack: the inner packets of a record
-//  4. admit: source, congestion, TTL, MSS
-//  5. deliver: next hop and link-layer header, or a place in the waiting queue
+//  2. receive: UDP payload, session, stream, window
+//  3. open: the tags of the whole burst in one call
+//  4. unpack: the inner packets of a record
+//  5. admit: source, congestion, TTL, MSS
+//  6. deliver: next hop and link-layer header, or a place in the waiting queue
 
 // inbound opens a batch of outside frames and says how many there were.
 func (w *Worker) inbound(frames [][]byte) int {
 	for _, frame := range frames {
-		if why := w.open(frame); why != noDrop {
+		if why := w.receive(frame); why != noDrop {
 			w.counts.Dropped[why]++
 		}
 	}
-	w.release(0)
+	w.open()
+	w.release()
 	return len(frames)
 }
 
@@ -35,9 +37,8 @@ var verdicts = [...]Drop{
 	record.Exhausted:  DropOpenExhausted,
 }
 
-// open verifies one record into the inside port's room. Until the tag was found
-// right nothing has changed anywhere but counters.
-func (w *Worker) open(frame []byte) Drop {
+// receive puts one record in line to be opened into the inside port's room.
+func (w *Worker) receive(frame []byte) Drop {
 	sealed, ecn, ok := udpPayload(frame)
 	if !ok {
 		return DropNotRecord
@@ -53,50 +54,90 @@ func (w *Worker) open(frame []byte) Drop {
 	if int(h.Stream) >= len(s.openers) || s.openers[h.Stream] == nil {
 		return DropUnknownStream
 	}
-	// The header that will stand before the inner packet is not known before it
-	// is opened; it is nearly always as long as the last one.
-	size := len(sealed) - record.Overhead
-	room := w.insideRoom(maxLinkHeader + size)
+	o := s.openers[h.Stream]
+	stray := o.Home() != w.owner()
+	if stray || w.opens.Full() {
+		w.open()
+	}
+	room := w.insideRoom(maxLinkHeader + len(sealed) - record.Overhead)
+	if room == nil && len(w.arrived) > 0 {
+		w.open() // what lies in rooms leaves, and then there may be some
+		room = w.insideRoom(maxLinkHeader + len(sealed) - record.Overhead)
+	}
 	if room == nil {
 		return DropInsideFull
 	}
-	opener, held := s.openers[h.Stream], len(w.leased)
-	if !w.lease(opener) {
+	if !w.lease(o) {
 		return DropStreamBusy
 	}
-	n, verdict := opener.Open(room[w.hopLen:w.hopLen+size], sealed)
-	if verdict != record.Opened {
-		// Whoever can see a session id can send its streams to the wrong queue.
-		// What is not authentic must not keep a stream from its own.
-		w.release(held)
-		return verdicts[verdict]
+	// Which header will stand before the inner packet is not known before it is
+	// opened. There is room for the longest.
+	v := w.opens.Add(o, room[maxLinkHeader:], sealed)
+	if v == record.Opened {
+		w.arrived = append(w.arrived, arrival{s.link, room, ecn})
 	}
-	w.counts.In.Records++
-	w.counts.In.Bytes += uint64(n)
-	return w.unpack(s.link, room[w.hopLen:w.hopLen+n], ecn)
+	if stray {
+		// By itself, and if it is not authentic the stream is let go at once:
+		// what strangers send to another queue must not keep the stream from
+		// the queue that it arrives at.
+		w.open()
+		if o.Home() != w.owner() {
+			o.Release()
+			w.leased = w.leased[:len(w.leased)-1]
+		}
+	}
+	return verdicts[v]
 }
+
+// open verifies the records that are in line and sends on what they hold. Until
+// a tag was found right nothing has changed anywhere but counters.
+func (w *Worker) open() {
+	w.opens.Open()
+	for i := range w.arrived {
+		a := &w.arrived[i]
+		payload, verdict := w.opens.Result(i)
+		why := verdicts[verdict]
+		if verdict == record.Opened {
+			w.counts.In.Records++
+			w.counts.In.Bytes += uint64(len(payload))
+			why = w.unpack(a, payload)
+		}
+		if why != noDrop {
+			w.counts.Dropped[why]++
+		}
+		*a = arrival{}
+	}
+	w.arrived = w.arrived[:0]
+	w.opens.Reset()
+}
+
+// leaseTries is how often a worker looks whether another one is done with a
+// stream: longer than that one takes for a record that turns out to be forged.
+const leaseTries = 64
 
 // lease makes the worker the opener's owner until the end of the batch.
 func (w *Worker) lease(o *record.Opener) bool {
-	for _, l := range w.leased {
-		if l == o {
+	if o.OwnedBy(w.owner()) {
+		return true
+	}
+	for range leaseTries {
+		if o.Acquire(w.owner()) {
+			w.leased = append(w.leased, o)
 			return true
 		}
 	}
-	if !o.Acquire() {
-		return false
-	}
-	w.leased = append(w.leased, o)
-	return true
+	return false
 }
 
-// release gives back all leases but the first n.
-func (w *Worker) release(n int) {
-	for _, o := range w.leased[n:] {
+func (w *Worker) owner() uint32 { return uint32(w.index) + 1 }
+
+// release gives back all leases.
+func (w *Worker) release() {
+	for i, o := range w.leased {
 		o.Release()
+		w.leased[i] = nil
 	}
-	clear(w.leased[n:])
-	w.leased = w.leased[:n]
+	w.leased = w.leased[:0]
 }
 
 // udpPayload finds the UDP payload of an outside frame and the outer ECN bits.
@@ -120,21 +161,25 @@ func udpPayload(frame []byte) (payload []byte, ecn byte, ok bool) {
 }
 
 // unpack delivers the inner packets of a record: back to back, zeros after the
-// last. payload lies in the inside port's room.
-func (w *Worker) unpack(link *Link, payload []byte, ecn byte) Drop {
+// last.
+func (w *Worker) unpack(a *arrival, payload []byte) Drop {
 	p := &w.inner
-	for len(payload) > 0 {
+	for first := true; len(payload) > 0; first = false {
 		if payload[0] == 0 {
 			return padding(payload)
 		}
 		if !p.parse(payload) {
 			return DropBadPayload
 		}
-		w.rest = payload[len(p.b):]
-		if why := w.admit(link, p, ecn); why != noDrop {
+		room := a.room // which the first packet leaves in
+		if !first {
+			room = nil
+			w.counts.SharedIn++
+		}
+		payload = payload[len(p.b):]
+		if why := w.admit(a, p, room); why != noDrop {
 			w.counts.Dropped[why]++
 		}
-		payload, w.rest = w.rest, nil
 	}
 	return noDrop
 }
@@ -148,18 +193,19 @@ func padding(b []byte) Drop {
 	return noDrop
 }
 
-// admit checks what the peer may send and does what a router does.
-func (w *Worker) admit(link *Link, p *packet, ecn byte) Drop {
-	if owner, ok := w.routes.Lookup(p.src); !ok || owner != link {
+// admit checks what the peer may send and does what a router does. The packet
+// lies in room behind maxLinkHeader bytes, or elsewhere if room is nil.
+func (w *Worker) admit(a *arrival, p *packet, room []byte) Drop {
+	if w.flows.of(p.src).link != a.link {
 		return DropBadSource
 	}
 	switch inner := p.ecn(); { // RFC 6040 section 4.2
-	case ecn == ecnCongestion && inner == ecnNotCapable:
+	case a.ecn == ecnCongestion && inner == ecnNotCapable:
 		return DropCongested
-	case ecn == ecnCongestion && inner != ecnCongestion, ecn == ecnCapable1 && inner == ecnCapable0:
-		p.setECN(ecn)
+	case a.ecn == ecnCongestion && inner != ecnCongestion, a.ecn == ecnCapable1 && inner == ecnCapable0:
+		p.setECN(a.ecn)
 	}
-	path := link.path.Load()
+	path := a.link.path.Load()
 	if !p.decrementTTL() {
 		if path != nil {
 			w.answerPeer(path, p)
@@ -169,35 +215,26 @@ func (w *Worker) admit(link *Link, p *packet, ecn byte) Drop {
 	if path != nil {
 		p.clampMSS(path.mtu)
 	}
-	if p.dst != w.hopOf { // packets to one host come in trains, and the map costs as much as the rest of admit
-		hop, ok := w.hops[p.dst]
-		if !ok {
-			return w.waiting.add(w, p)
-		}
-		w.hopOf, w.hop = p.dst, hop
+	hop := &w.flows.of(p.dst).hop
+	if hop.Len() == 0 {
+		return w.waiting.add(w, p)
 	}
-	return w.deliver(&w.hop, p)
+	return w.deliver(hop, p, room)
 }
 
-// deliver puts an inner packet behind its link-layer header and sends it. The
-// packet may lie in the very room that it is sent from.
-func (w *Worker) deliver(hop *Hop, p *packet) Drop {
-	room := w.insideRoom(hop.Len() + len(p.b))
+// deliver puts an inner packet behind its link-layer header and sends it: from
+// where it lies behind maxLinkHeader bytes of room, or, if room is nil, from
+// another room.
+func (w *Worker) deliver(hop *Hop, p *packet, room []byte) Drop {
 	if room == nil {
-		return DropInsideFull
+		if room = w.insideRoom(maxLinkHeader + len(p.b)); room == nil {
+			return DropInsideFull
+		}
+		copy(room[maxLinkHeader:], p.b)
 	}
-	if grown := hop.Len() - w.hopLen; grown > 0 && len(w.rest) > 0 && &p.b[0] == &room[w.hopLen] {
-		// The first packet of a record moves up for a longer header than was
-		// expected; what follows it in the record has to move first. open left
-		// room for it.
-		moved := w.rest[grown : grown+len(w.rest)]
-		copy(moved, w.rest)
-		w.rest = moved
-	}
-	copy(room[hop.Len():], p.b) // moves nothing when it is in place already
-	hop.put(room, p.etherType())
-	w.queue.Inside.Commit(hop.Len() + len(p.b))
-	w.hopLen = hop.Len()
+	frame := room[maxLinkHeader-hop.Len():][:hop.Len()+len(p.b)]
+	hop.put(frame, p.etherType())
+	w.queue.Inside.Commit(frame)
 	return noDrop
 }
 

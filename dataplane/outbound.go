@@ -10,8 +10,9 @@ import (
 //
 //  1. outbound: the frames of a batch
 //  2. protect: IP header, route, MTU, TTL, MSS
-//  3. enclose: a record in a UDP datagram in a frame, in the outside port's room
-//  4. seal (worker.go): the whole batch in one call, then Flush
+//  3. enclose: into a record, alone or beside others of the batch (share.go)
+//  4. close: the record in a UDP datagram in a frame, in the outside port's room
+//  5. seal: the whole batch in one call, then Flush
 
 // outbound seals a batch of inside frames and says how many there were.
 func (w *Worker) outbound(frames [][]byte) int {
@@ -34,8 +35,8 @@ func (w *Worker) protect(frame []byte) Drop {
 	if !p.parse(frame[n:]) || p.etherType() != etherType {
 		return DropMalformed
 	}
-	link, ok := w.routes.Lookup(p.dst)
-	if !ok {
+	link := w.flows.of(p.dst).link
+	if link == nil {
 		return DropNoRoute
 	}
 	path := link.path.Load()
@@ -59,35 +60,77 @@ func (w *Worker) send(l *lane, mtu int, p *packet) Drop {
 	if len(p.b) > mtu {
 		return w.fragment(l, mtu, p)
 	}
-	return w.enclose(l, p.b, p.ecn())
+	return w.enclose(l, mtu, p.b, p.ecn())
 }
 
-// enclose puts an inner packet into the outside port's room as a record. The
-// packet's bytes stay as they are until the batch is sealed.
-func (w *Worker) enclose(l *lane, inner []byte, ecn byte) Drop {
+// enclose puts an inner packet into a record of the lane. The packet's bytes
+// stay as they are until the batch is sealed.
+func (w *Worker) enclose(l *lane, mtu int, inner []byte, ecn byte) Drop {
 	if l.n == 0 {
 		return DropNoNextHop
 	}
-	total := l.n + record.Overhead + len(inner)
-	room := w.outsideRoom(total)
+	if l.open.packets > 0 {
+		if l.takes(inner, mtu, ecn) {
+			l.join(inner)
+			w.counts.SharedOut++
+			return noDrop
+		}
+		w.close(l)
+	}
+	room := w.outsideRoom(l.n + record.Overhead + len(inner))
 	if room == nil {
 		return DropOutsideFull
 	}
-	if w.burst.Full() {
-		w.seal()
+	l.open = openRecord{room: room, first: inner, n: len(inner), packets: 1, ecn: ecn}
+	if !l.shares || len(inner)+ipv4Len > mtu {
+		w.close(l) // nothing else can follow
+	} else if !l.listed {
+		w.shared, l.listed = append(w.shared, l), true
 	}
-	frame := room[:total]
-	if !w.burst.Add(l.sealer, frame[l.n:], inner) {
-		return DropKeyExhausted
-	}
-	l.put(frame, record.Overhead+len(inner), ecn)
-	if l.v6 {
-		w.sums = append(w.sums, unsummed{l, frame})
-	}
-	w.queue.Outside.Commit(total)
-	w.counts.Out.Records++
-	w.counts.Out.Bytes += uint64(len(inner))
 	return noDrop
+}
+
+// close ends the lane's open record and leaves it to the burst.
+func (w *Worker) close(l *lane) {
+	if w.burst.Full() {
+		w.sealBurst()
+	}
+	n := record.Overhead + l.open.n
+	frame := l.open.room[:l.n+n]
+	if w.burst.Add(l.sealer, frame[l.n:], l.payload()) {
+		l.put(frame, n, l.open.ecn)
+		if l.v6 {
+			w.sums = append(w.sums, unsummed{l, frame})
+		}
+		w.queue.Outside.Commit(frame)
+		w.counts.Out.Records++
+		w.counts.Out.Bytes += uint64(l.open.n)
+	} else {
+		w.counts.Dropped[DropKeyExhausted] += uint64(l.open.packets)
+	}
+	l.open = openRecord{}
+}
+
+// seal closes and seals every record of the batch. Nothing is flushed outside
+// before.
+func (w *Worker) seal() {
+	for i, l := range w.shared {
+		if l.listed = false; l.open.packets > 0 {
+			w.close(l)
+		}
+		w.shared[i] = nil
+	}
+	w.shared = w.shared[:0]
+	w.sealBurst()
+}
+
+func (w *Worker) sealBurst() {
+	w.burst.Seal()
+	for i := range w.sums {
+		w.sums[i].lane.finishUDP(w.sums[i].frame)
+		w.sums[i] = unsummed{}
+	}
+	w.sums = w.sums[:0]
 }
 
 // fragment splits an IPv4 packet as RFC 791 section 3.2 says. Every fragment
@@ -119,7 +162,7 @@ func (w *Worker) fragment(l *lane, mtu int, p *packet) Drop {
 		binary.BigEndian.PutUint16(b[6:], offset)
 		b[10], b[11] = 0, 0
 		binary.BigEndian.PutUint16(b[10:], checksum(addBytes(0, b[:header])))
-		if why := w.enclose(l, b, p.ecn()); why != noDrop {
+		if why := w.enclose(l, mtu, b, p.ecn()); why != noDrop {
 			return why
 		}
 	}
@@ -143,6 +186,6 @@ func (w *Worker) answer(frame []byte, n int, p *packet, kind icmpError, mtu int)
 	copy(room, frame[6:12]) // back to where it came from, VLAN tags and all
 	copy(room[6:], frame[:6])
 	copy(room[12:n], frame[12:n])
-	w.queue.Inside.Commit(n + length)
+	w.queue.Inside.Commit(room[:n+length])
 	w.counts.Answered++
 }

@@ -13,6 +13,7 @@ type Path struct {
 	Local   netip.Addr     // outer source address
 	Peer    netip.AddrPort // outer destination address and UDP port
 	WireMTU int            // bytes of outer IP packet that the outside carries
+	Shares  bool           // the peer takes several packets in one record
 	Sealers []*record.Sealer
 }
 
@@ -33,7 +34,8 @@ func Overhead(outer netip.Addr) int {
 // innerMTU is the largest inner packet, in bytes.
 func (p *Path) innerMTU() int { return p.WireMTU - Overhead(p.Peer.Addr()) }
 
-// path is a Path made ready for the workers: immutable, with one lane each.
+// path is a Path made ready for the workers, with one lane for each: immutable,
+// but for what a lane keeps for its worker.
 type path struct {
 	mtu   int
 	lanes []lane
@@ -48,13 +50,18 @@ type lane struct {
 	v6     bool   //
 	sum    uint64 // IPv4: the header's sum with length and ECN left out
 	sealer *record.Sealer
+	shares bool // packets may share records
+
+	// The worker's alone.
+	open   openRecord
+	listed bool // among the worker's lanes that may have an open record
 }
 
 func newPath(p *Path, hop Hop) *path {
 	out := &path{mtu: p.innerMTU(), lanes: make([]lane, len(p.Sealers))}
 	for i := range out.lanes {
 		l := &out.lanes[i]
-		l.sealer = p.Sealers[i]
+		l.sealer, l.shares = p.Sealers[i], p.Shares
 		if hop.Len() > 0 {
 			l.fill(p, hop, uint16(firstSourcePort+i))
 		}

@@ -9,25 +9,30 @@ const pipeRoom = 4096 // the size of an AF_XDP chunk, so that both refuse the sa
 // holds at most capacity packets and loses what does not fit.
 func Pipe(capacity int) (a, b *PipeEnd) {
 	ab, ba := &wire{capacity: capacity}, &wire{capacity: capacity}
-	return &PipeEnd{in: ba, out: ab, room: make([]byte, pipeRoom)}, &PipeEnd{in: ab, out: ba, room: make([]byte, pipeRoom)}
+	return &PipeEnd{in: ba, out: ab}, &PipeEnd{in: ab, out: ba}
 }
 
 // wire is one direction of a pipe.
 type wire struct {
 	mu       sync.Mutex
 	capacity int
-	packets  [][]byte
+	packets  []parcel
 	free     [][]byte
 	lost     uint64
 	arrived  func()
 }
 
+// parcel is a packet and the room that it lies in.
+type parcel struct{ frame, room []byte }
+
 // PipeEnd is one end of a Pipe. It is a Port; each end belongs to one goroutine.
 type PipeEnd struct {
 	in, out *wire
-	lent    [][]byte
-	staged  [][]byte
-	room    []byte
+	lent    []parcel // of the last Recv, which the next one gives back
+	frames  [][]byte // what Recv returns
+	rooms   [][]byte // given since the last Flush; nil when committed
+	next    int      // where in rooms the next Commit most likely is
+	staged  []parcel
 }
 
 // Recv implements Port.
@@ -35,48 +40,70 @@ func (p *PipeEnd) Recv() [][]byte {
 	w := p.in
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.free = append(w.free, p.lent...)
+	for _, l := range p.lent {
+		w.free = append(w.free, l.room)
+	}
 	p.lent = append(p.lent[:0], w.packets...)
 	w.packets = w.packets[:0]
-	return p.lent
+	p.frames = p.frames[:0]
+	for _, l := range p.lent {
+		p.frames = append(p.frames, l.frame)
+	}
+	return p.frames
 }
 
 // Room implements Port.
 func (p *PipeEnd) Room() []byte {
-	if len(p.staged) >= p.out.capacity {
+	if len(p.rooms) >= p.out.capacity {
 		return nil
 	}
-	if p.room == nil {
-		p.room = p.out.take()
-	}
-	return p.room
+	room := p.out.take()
+	p.rooms = append(p.rooms, room)
+	return room
 }
 
 // Commit implements Port.
-func (p *PipeEnd) Commit(n int) {
-	p.staged = append(p.staged, p.room[:n])
-	p.room = nil
+func (p *PipeEnd) Commit(frame []byte) {
+	// A part of a room that was not cut in capacity ends where its room ends.
+	end := &frame[:cap(frame)][cap(frame)-1]
+	for range p.rooms {
+		if p.next == len(p.rooms) {
+			p.next = 0
+		}
+		room := p.rooms[p.next]
+		if room != nil && end == &room[pipeRoom-1] {
+			p.staged = append(p.staged, parcel{frame, room})
+			p.rooms[p.next] = nil
+			p.next++
+			return
+		}
+		p.next++
+	}
+	panic("dataplane: what is committed lies in no room of this port")
 }
 
 // Flush implements Port.
 func (p *PipeEnd) Flush() {
-	if len(p.staged) == 0 {
-		return
-	}
 	w := p.out
 	w.mu.Lock()
-	for _, packet := range p.staged {
+	for _, room := range p.rooms {
+		if room != nil {
+			w.free = append(w.free, room)
+		}
+	}
+	for _, s := range p.staged {
 		if len(w.packets) < w.capacity {
-			w.packets = append(w.packets, packet)
+			w.packets = append(w.packets, s)
 		} else {
 			w.lost++
-			w.free = append(w.free, packet)
+			w.free = append(w.free, s.room)
 		}
 	}
 	arrived := w.arrived
 	w.mu.Unlock()
-	p.staged = p.staged[:0]
-	if arrived != nil {
+	sent := len(p.staged) > 0
+	p.rooms, p.next, p.staged = p.rooms[:0], 0, p.staged[:0]
+	if sent && arrived != nil {
 		arrived()
 	}
 }
@@ -84,7 +111,8 @@ func (p *PipeEnd) Flush() {
 // Close implements Port.
 func (p *PipeEnd) Close() error { return nil }
 
-// Notify has f called after each Flush of the other end, on its goroutine.
+// Notify has f called after each Flush of the other end that sent something, on
+// its goroutine.
 func (p *PipeEnd) Notify(f func()) {
 	p.in.mu.Lock()
 	defer p.in.mu.Unlock()
@@ -102,7 +130,7 @@ func (w *wire) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := len(w.free); n > 0 {
-		b := w.free[n-1][:pipeRoom]
+		b := w.free[n-1]
 		w.free = w.free[:n-1]
 		return b
 	}

@@ -9,12 +9,13 @@ func TestPipe(t *testing.T) {
 	a, b := Pipe(4)
 	notified := 0
 	b.Notify(func() { notified++ })
-	room := a.Room()
-	if &room[0] != &a.Room()[0] {
-		t.Error("Room without Commit gives other room")
+	first, room := a.Room(), a.Room()
+	if &room[0] == &first[0] {
+		t.Error("the same room was given twice")
 	}
-	a.Commit(copy(room, "one"))
-	room[0] = 'O' // may change until Flush
+	frame := room[10:][:copy(room[10:], "one")]
+	a.Commit(frame)
+	frame[0] = 'O' // may change until Flush
 	if len(b.Recv()) != 0 || notified != 0 {
 		t.Error("a packet arrived before Flush")
 	}
@@ -37,8 +38,7 @@ func TestPipe(t *testing.T) {
 func TestPipeFull(t *testing.T) {
 	a, b := Pipe(4)
 	for i := range 4 {
-		a.Room()
-		a.Commit(i + 1)
+		a.Commit(a.Room()[:i+1])
 	}
 	if a.Room() != nil {
 		t.Error("room for a fifth packet")

@@ -10,13 +10,15 @@ type Port interface {
 	// Recv gives the packets that have arrived, none if there are none. They
 	// are lent until the next Recv and may be changed in place.
 	Recv() [][]byte
-	// Room gives room for one packet to send, or nil when the port is full.
-	// Without a Commit in between, the next Room is the same room again.
+	// Room gives room for one more packet to send, or nil when the port is
+	// full. Every call gives another room; all are lent until Flush.
 	Room() []byte
-	// Commit makes the first n bytes of the last Room a packet to send. The
-	// bytes may still change until Flush.
-	Commit(n int)
-	// Flush hands what was committed to the kernel.
+	// Commit makes frame, a part of a room given since the last Flush, a packet
+	// to send. Its bytes may still change until Flush. A room is committed once
+	// at most.
+	Commit(frame []byte)
+	// Flush hands what was committed to the kernel, in the order of the
+	// Commits. Rooms that were not committed are the port's again.
 	Flush()
 	Close() error
 }

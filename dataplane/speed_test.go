@@ -42,13 +42,11 @@ func (l *loop) Room() []byte {
 	if l.used == len(l.rooms) {
 		return nil
 	}
-	return l.rooms[l.used]
+	l.used++
+	return l.rooms[l.used-1]
 }
 
-func (l *loop) Commit(n int) {
-	l.sent = append(l.sent, l.rooms[l.used][:n])
-	l.used++
-}
+func (l *loop) Commit(frame []byte) { l.sent = append(l.sent, frame) }
 
 func (l *loop) Flush()       { l.used = 0 }
 func (l *loop) Close() error { return nil }

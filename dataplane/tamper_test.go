@@ -157,23 +157,30 @@ func TestForgedRecordsDoNotHoldAStream(t *testing.T) {
 	forged[len(forged)-1] ^= 1
 	w := n.b.worker()
 	n.b.step() // loads the tables
-	if why := w.open(bytes.Clone(forged)); why != DropForged {
-		t.Fatalf("dropped as %v", why)
+	if w.receive(bytes.Clone(forged)); w.counts.Dropped[DropForged] != 1 {
+		t.Fatal("the forged record was not looked at at once")
 	}
-	if !opener.Acquire() {
+	if !opener.Acquire(2) {
 		t.Fatal("the worker still holds the stream of a forged record")
 	}
 	opener.Release()
-	if why := w.open(wire); why != noDrop {
-		t.Fatalf("the genuine record was dropped as %v", why)
+	if why := w.receive(wire); why != noDrop || w.counts.In.Records != 1 {
+		t.Fatalf("the first genuine record was dropped as %v", why)
 	}
-	if opener.Acquire() {
+	if opener.Acquire(2) {
 		t.Error("the worker does not hold the stream that it opens")
 	}
-	if why := w.open(forged); why != DropReplayed {
+	if why := w.receive(forged); why != DropReplayed {
 		t.Fatalf("dropped as %v", why)
 	}
-	if opener.Acquire() {
+	if opener.Acquire(2) {
 		t.Error("a forged record ended the hold that a genuine one began")
+	}
+	w.release()
+	if !opener.Acquire(2) {
+		t.Fatal("the stream is not free between batches")
+	}
+	if opener.Home() != w.owner() {
+		t.Error("another owner alone has moved the stream")
 	}
 }

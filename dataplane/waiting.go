@@ -68,10 +68,10 @@ func (q *waiting) retry(w *Worker) {
 	for i := range q.packets {
 		one := q.packets[i]
 		why := noDrop
-		hop, ok := w.hops[one.p.dst]
+		hop := &w.flows.of(one.p.dst).hop
 		switch {
-		case ok:
-			why = w.deliver(&hop, &one.p)
+		case hop.Len() > 0:
+			why = w.deliver(hop, &one.p, nil)
 		case w.now.Sub(one.since) > waitingTime:
 			why = DropNeighbour
 		default:

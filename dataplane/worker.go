@@ -6,12 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gaissmai/bart"
 	"github.com/qzmq/gateway/qzmq/record"
 )
 
 const (
-	burstLen    = 256        // records sealed in one call
+	burstLen    = 64         // records sealed or opened in one call: more gain nothing, and leave the cache
 	scratchLen  = 256 * 1024 // room for fragments and ICMP errors of one batch
 	idleTimeout = time.Second
 )
@@ -26,27 +25,37 @@ type Worker struct {
 
 	// Loaded once a batch.
 	now    time.Time
-	routes *bart.Table[*Link]
-	hops   map[netip.Addr]Hop
-	router [2]netip.Addr
+	tables *tables
 
+	// Outbound.
 	burst   *record.Burst
+	shared  []*lane    // with a record that still takes packets
 	sums    []unsummed // IPv6 frames that wait for their UDP checksum
 	scratch []byte     // what is left of the batch's scratch room
 	arena   []byte     // all of it
+
+	// Inbound.
+	opens   *record.OpenBurst
+	arrived []arrival // what the results of opens belong to
 	leased  []*record.Opener
 	waiting waiting
-	hopOf   netip.Addr // the destination last looked up in hops in this batch, and
-	hop     Hop        // what was found
-	hopLen  int        // link-layer header length of the last inside hop
-	rest    []byte     // what follows the inner packet being admitted in its record
-	packet  packet     // being worked on; here because it would escape
+
+	flows   flows
+	packet  packet // being worked on; here because it would escape
 	inner   packet
 	answers bucket
 	counts  Stats
 
 	published published
 	stop      atomic.Bool
+}
+
+// arrival is a record that waits to be opened, but for what record.OpenBurst
+// knows of it.
+type arrival struct {
+	link *Link
+	room []byte // inside; the payload comes to lie behind maxLinkHeader bytes
+	ecn  byte   // of the outer header
 }
 
 // unsummed is a committed IPv6 frame whose record is not sealed yet.
@@ -59,11 +68,13 @@ func newWorker(e *Engine, index int, q Queue) *Worker {
 	return &Worker{
 		engine: e, index: index, queue: q,
 		burst:   record.NewBurst(burstLen),
+		shared:  make([]*lane, 0, burstLen),
 		sums:    make([]unsummed, 0, burstLen),
 		arena:   make([]byte, scratchLen),
-		leased:  make([]*record.Opener, 0, 64),
+		opens:   record.NewOpenBurst(burstLen),
+		arrived: make([]arrival, 0, burstLen),
+		leased:  make([]*record.Opener, 0, 1024),
 		waiting: newWaiting(),
-		hopLen:  ethernetLen,
 		answers: bucket{tokens: icmpBurst},
 	}
 }
@@ -86,9 +97,7 @@ func (w *Worker) run() {
 // step carries one batch in each direction and says whether there was any.
 func (w *Worker) step() bool {
 	w.now = time.Now()
-	w.routes = w.engine.routes.Load()
-	w.hops, w.hopOf = *w.engine.hops.Load(), netip.Addr{}
-	w.router = *w.engine.router.Load()
+	w.flows.use(w.engine.tables.Load())
 	w.scratch = w.arena
 
 	out := w.outbound(w.queue.Inside.Recv())
@@ -103,16 +112,6 @@ func (w *Worker) step() bool {
 		w.published.store(&w.counts)
 	}
 	return busy
-}
-
-// seal finishes the records that wait for it. Nothing is flushed outside before.
-func (w *Worker) seal() {
-	w.burst.Seal()
-	for i := range w.sums {
-		w.sums[i].lane.finishUDP(w.sums[i].frame)
-		w.sums[i] = unsummed{}
-	}
-	w.sums = w.sums[:0]
 }
 
 // outsideRoom gives room for a frame of n bytes outside, flushing once when
@@ -130,10 +129,12 @@ func (w *Worker) outsideRoom(n int) []byte {
 	return room
 }
 
-// insideRoom is outsideRoom for the other side.
+// insideRoom is outsideRoom for the other side. While opened records lie in
+// rooms that are not committed yet there is no flushing: it would take the rooms
+// back.
 func (w *Worker) insideRoom(n int) []byte {
 	room := w.queue.Inside.Room()
-	if room == nil {
+	if room == nil && len(w.arrived) == 0 {
 		w.queue.Inside.Flush()
 		room = w.queue.Inside.Room()
 	}
@@ -156,7 +157,7 @@ func (w *Worker) take(n int) []byte {
 // routerFor is the address that an ICMP error about p comes from.
 func (w *Worker) routerFor(p *packet) netip.Addr {
 	if p.v6 {
-		return w.router[1]
+		return w.flows.tables.router[1]
 	}
-	return w.router[0]
+	return w.flows.tables.router[0]
 }

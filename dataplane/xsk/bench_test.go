@@ -17,7 +17,7 @@ func commit(b *testing.B, s *Socket, size int) {
 			b.Fatal("no room")
 		}
 		compose(room[:22], 0)
-		s.Commit(size)
+		s.Commit(room[:size])
 	}
 }
 
@@ -88,8 +88,7 @@ func BenchmarkRings(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range batch {
-			s.Room()
-			s.Commit(64)
+			s.Commit(s.Room()[:64])
 		}
 		sent := s.tx.producer.Load()
 		for i := range uint32(batch) {

@@ -68,6 +68,12 @@ func mapUMEM(length int, huge bool) ([]byte, error) {
 	return unix.Mmap(-1, 0, length, unix.PROT_READ|unix.PROT_WRITE, flags)
 }
 
+// offsetIn returns how far into memory part begins. For a part of other memory
+// it is some number that need not lie within.
+func offsetIn(memory, part []byte) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(part))) - uintptr(unsafe.Pointer(unsafe.SliceData(memory))))
+}
+
 // wakeSend asks the kernel to look at the TX ring.
 func wakeSend(fd int) unix.Errno {
 	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)

@@ -83,6 +83,8 @@ func keepRing[T any](s *Socket, page int64, at unix.XDPRingOffset, size int) (ri
 // and keeps the second half for sending.
 func (s *Socket) shareOut(ringSize, frameSize int) {
 	s.unused = make([]uint64, 0, ringSize)
+	s.rooms = make([]uint64, 0, ringSize)
+	s.holders = make([]holder, ringSize)
 	for i := range ringSize {
 		s.fill.push(uint64(i * frameSize))
 		s.unused = append(s.unused, uint64((2*ringSize-1-i)*frameSize))

@@ -2,6 +2,7 @@ package xsk
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,57 +12,74 @@ import (
 //
 //  1. Room lends a chunk; the caller may fill it before or after Commit.
 //  2. Commit writes its descriptor, which nobody sees yet.
-//  3. Flush publishes all descriptors, then kicks the kernel (pump.run).
+//  3. Flush takes back the rooms that were not committed (withdraw), publishes
+//     all descriptors, then kicks the kernel (pump.run).
 //  4. The kernel returns the chunk through the completion ring; reap takes it.
 
-// Room returns a whole chunk for one packet, or nil when all chunks are on
-// their way: then Flush, and drop the packet or try later. Until Commit it
-// returns the same chunk again.
+// holder says who has a chunk of the sending half.
+type holder uint8
+
+const (
+	heldByUs     holder = iota // in Socket.unused
+	heldByCaller               // a room, from Room until Commit or Flush
+	heldByKernel               // committed, until it comes through the completion ring
+)
+
+// Room returns a whole chunk for one packet, or nil when all chunks are lent or
+// on their way: then Flush, and drop the packet or try later. Every call
+// returns another chunk; all are lent until Flush.
 func (s *Socket) Room() []byte {
-	if s.room != nil || s.closed {
-		return s.room
+	if s.closed {
+		return nil
 	}
 	if len(s.unused) == 0 {
 		s.reap()
 	}
 	// A chunk can be back before its ring entry is, on kernels that show
-	// their consumer index late.
-	if len(s.unused) == 0 || s.tx.free(1) == 0 {
+	// their consumer index late. Every room that is out needs an entry too.
+	uncommitted := uint32(len(s.rooms)) - uint32(s.pushed)
+	if len(s.unused) == 0 || s.tx.free(uncommitted+1) <= uncommitted {
 		return nil
 	}
 	last := len(s.unused) - 1
-	s.roomAt = s.unused[last]
+	at := s.unused[last]
 	s.unused = s.unused[:last]
-	end := s.roomAt + uint64(s.info.FrameSize)
-	s.room = s.umem[s.roomAt:end:end]
-	return s.room
+	s.rooms = append(s.rooms, at)
+	*s.holderOf(at) = heldByCaller
+	end := at + uint64(s.info.FrameSize)
+	return s.umem[at:end:end]
 }
 
-// Commit makes the first n bytes of the last Room a packet to send. The bytes
-// may still be changed until Flush.
-func (s *Socket) Commit(n int) {
+// Commit makes frame, any part of a room given since the last Flush, a packet
+// to send. Its bytes may still be changed until Flush. The order of the Commits
+// is the order of sending; a room is committed once at most.
+func (s *Socket) Commit(frame []byte) {
 	if s.closed {
 		return
 	}
-	if s.room == nil {
-		panic("xsk: Commit without Room")
+	at, length := offsetIn(s.umem, frame), uint64(len(frame))
+	half, size := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
+	if length == 0 || at < half || at >= 2*half || at&(size-1)+length > size {
+		panic(fmt.Sprintf("xsk: Commit of %d bytes that are no part of a room", length))
 	}
-	if n < 1 || n > len(s.room) {
-		panic(fmt.Sprintf("xsk: Commit of %d bytes, a chunk has %d", n, len(s.room)))
+	holder := s.holderOf(at)
+	if *holder != heldByCaller {
+		panic("xsk: Commit of a room that was committed before, or given before the last Flush")
 	}
-	s.tx.push(unix.XDPDesc{Addr: s.roomAt, Len: uint32(n)})
-	s.room = nil
+	*holder = heldByKernel
+	s.tx.push(unix.XDPDesc{Addr: at, Len: uint32(length)})
 	s.pushed++
-	s.bytes += uint64(n)
+	s.bytes += length
 }
 
-// Flush shows the kernel what was committed and has it sent. What a full
-// device leaves over stays in the ring, and the next Flush tries again, also
-// with nothing new: see Pending.
+// Flush ends the lending of rooms, shows the kernel what was committed and has
+// it sent. What a full device leaves over stays in the ring, and the next Flush
+// tries again, also with nothing new: see Pending.
 func (s *Socket) Flush() {
 	if s.closed {
 		return
 	}
+	s.withdraw()
 	if s.pushed > 0 {
 		s.tx.publish()
 		s.counted.sentPackets.Add(s.pushed)
@@ -79,21 +97,43 @@ func (s *Socket) Flush() {
 // In copy mode they are what the last Flush could not get rid of.
 func (s *Socket) Pending() bool { return !s.closed && s.tx.unsent() > 0 }
 
-// reap takes back the chunks that were sent. An address that is no chunk of
-// the sending half, or one too many, is counted and forgotten.
+// withdraw takes back the rooms that were not committed. The first that was
+// given comes to lie on top, to be given first again while it is in cache.
+func (s *Socket) withdraw() {
+	if uint64(len(s.rooms)) > s.pushed {
+		for _, at := range slices.Backward(s.rooms) {
+			if holder := s.holderOf(at); *holder == heldByCaller {
+				*holder = heldByUs
+				s.unused = append(s.unused, at)
+			}
+		}
+	}
+	s.rooms = s.rooms[:0]
+}
+
+// holderOf is the note on who has the chunk that an address of the sending half
+// lies in.
+func (s *Socket) holderOf(at uint64) *holder {
+	return &s.holders[(at-uint64(len(s.umem)/2))/uint64(s.info.FrameSize)]
+}
+
+// reap takes back the chunks that were sent. The kernel names them by the
+// address that was committed. One that lies in no chunk it has is counted and
+// forgotten.
 func (s *Socket) reap() {
-	half, frame := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
+	half, size := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
 	n := s.done.ready(uint32(s.info.RingSize))
 	if n == 0 {
 		return
 	}
 	for i := range n {
 		at := s.done.at(i)
-		if at < half || at >= 2*half || at&(frame-1) != 0 || len(s.unused) == cap(s.unused) {
+		if at < half || at >= 2*half || *s.holderOf(at) != heldByKernel {
 			s.counted.badDescriptors.Add(1)
 			continue
 		}
-		s.unused = append(s.unused, at)
+		*s.holderOf(at) = heldByUs
+		s.unused = append(s.unused, at&^(size-1))
 	}
 	s.done.release(n)
 }

@@ -178,17 +178,17 @@ func TestBadCompletionsAreDropped(t *testing.T) {
 		bad       uint64
 		unused    int // of 4, two of which were on their way
 	}{
-		{"both", []uint64{half, half + frame}, 0, 4},
+		{"both", []uint64{half + 18, half + frame + 18}, 0, 4},
 		{"receiving half", []uint64{0, half}, 1, 3},
 		{"beyond", []uint64{2 * half, 1<<64 - 1}, 2, 2},
-		{"not a chunk's start", []uint64{half + 1, half}, 1, 3},
-		{"more than were sent", []uint64{half, half, half}, 1, 4},
+		{"the same twice", []uint64{half + 18, half}, 1, 3},
+		{"more than were sent", []uint64{half, half, half}, 2, 3},
+		{"never sent", []uint64{half + 2*frame}, 1, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := plainSocket(4)
 			for range 2 {
-				s.Room()
-				s.Commit(60)
+				s.Commit(s.Room()[18:78])
 			}
 			copy(s.done.entries, c.addresses)
 			s.done.producer.Add(uint32(len(c.addresses)))
@@ -203,13 +203,77 @@ func TestBadCompletionsAreDropped(t *testing.T) {
 // The most recently used chunk comes first, because it is still in cache.
 func TestRoomPrefersWarmChunks(t *testing.T) {
 	s := plainSocket(4)
-	first := &s.Room()[0]
-	s.Commit(60)
+	first := s.Room()
+	s.Commit(first[:60])
 	s.done.entries[0] = s.tx.entries[0].Addr
 	s.done.producer.Add(1)
 	s.tx.consumer.Add(1)
 	s.Flush()
-	if &s.Room()[0] != first {
+	if &s.Room()[0] != &first[0] {
 		t.Error("another chunk than the one just sent")
+	}
+}
+
+// Rooms that are not committed come back at Flush, wherever they lie between
+// those that are, and packets leave in the order of their Commits.
+func TestRoomsNotCommittedCostNothing(t *testing.T) {
+	s := plainSocket(8)
+	next, want := uint32(0), uint64(0)
+	for pattern := range 1 << 8 {
+		var rooms [8][]byte
+		for i := range rooms {
+			if rooms[i] = s.Room(); rooms[i] == nil {
+				t.Fatalf("pattern %08b: room for %d of 8 packets", pattern, i)
+			}
+		}
+		if s.Room() != nil {
+			t.Fatalf("pattern %08b: a ninth room", pattern)
+		}
+		for i := range rooms {
+			if i = 7 - i; pattern>>i&1 == 1 {
+				rooms[i][i] = byte(want)
+				s.Commit(rooms[i][i : i+60])
+				want++
+			}
+		}
+		s.Flush()
+		for sent := s.tx.producer.Load(); next != sent; next++ {
+			d := s.tx.entries[next&s.tx.mask]
+			if number := s.umem[d.Addr]; d.Len != 60 || number != byte(next) {
+				t.Fatalf("pattern %08b: descriptor %+v of packet %d, want number %d", pattern, d, number, byte(next))
+			}
+			s.done.entries[next&s.done.mask] = d.Addr
+		}
+		s.done.producer.Store(next)
+		s.tx.consumer.Store(next)
+		if uint64(next) != want {
+			t.Fatalf("pattern %08b: %d packets left, want %d", pattern, next, want)
+		}
+	}
+	if bad := s.counted.badDescriptors.Load(); bad != 0 {
+		t.Errorf("%d bad descriptors", bad)
+	}
+}
+
+// A kernel that shows late how far it has read the ring must not see entries
+// overwritten: room ends with the ring, however many chunks are back.
+func TestRoomNeedsARingEntryToo(t *testing.T) {
+	s := plainSocket(4)
+	for range 4 {
+		s.Commit(s.Room()[:60])
+	}
+	for i := range 4 {
+		s.done.entries[i] = s.tx.entries[i].Addr
+	}
+	s.done.producer.Add(4)
+	s.tx.consumer.Add(2)
+	s.Flush()
+	for i := range 2 {
+		if s.Room() == nil {
+			t.Fatalf("no room for packet %d of 2", i)
+		}
+	}
+	if s.Room() != nil {
+		t.Error("room for a third packet in a ring with two free entries")
 	}
 }

@@ -47,8 +47,8 @@ type Socket struct {
 
 	// Sending: see send.go.
 	unused  []uint64 // chunks free to be filled, the most recently used last
-	room    []byte   // chunk of the last Room, nil once committed
-	roomAt  uint64   // its address
+	rooms   []uint64 // chunks given by Room since the last Flush
+	holders []holder // of each chunk of the sending half
 	pushed  uint64   // packets committed since the last Flush
 	bytes   uint64   // bytes committed since the last Flush
 	pump    pump
@@ -202,6 +202,6 @@ func (s *Socket) Close() error {
 	for _, mapping := range slices.Backward(s.mapped) {
 		problems = append(problems, unix.Munmap(mapping))
 	}
-	s.mapped, s.umem, s.room = nil, nil, nil
+	s.mapped, s.umem = nil, nil
 	return errors.Join(problems...)
 }

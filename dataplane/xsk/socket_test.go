@@ -137,13 +137,15 @@ func TestRoomIsExactlyTheRing(t *testing.T) {
 	w := newWire(t, true)
 	a := w.open(t, w.a, Config{RingSize: 64})
 	b := w.open(t, w.b, Config{RingSize: 64})
-	if first, again := a.Room(), a.Room(); len(first) != 4096 || cap(first) != 4096 || &first[0] != &again[0] {
-		t.Errorf("room of %d bytes, capacity %d, or another one when asked again", len(first), cap(first))
+	if first, next := a.Room(), a.Room(); len(first) != 4096 || cap(first) != 4096 || &first[0] == &next[0] {
+		t.Errorf("room of %d bytes, capacity %d, or the same twice", len(first), cap(first))
 	}
+	a.Flush()
 	for seq := range 64 {
 		size := sizes[seq%len(sizes)]
-		compose(a.Room()[:size], uint64(seq))
-		a.Commit(size)
+		frame := a.Room()[:size]
+		compose(frame, uint64(seq))
+		a.Commit(frame)
 	}
 	if a.Room() != nil {
 		t.Error("room for more packets than the ring has entries")
@@ -166,10 +168,20 @@ func TestCommitRefusesNonsense(t *testing.T) {
 		}()
 		f()
 	}
-	panics("Commit without Room", func() { a.Commit(60) })
-	a.Room()
-	panics("Commit of nothing", func() { a.Commit(0) })
-	panics("Commit of more than a chunk", func() { a.Commit(4097) })
+	arrived := a.umem[:60] // where packets arrive
+	panics("Commit of other memory", func() { a.Commit(make([]byte, 60)) })
+	panics("Commit of what arrived", func() { a.Commit(arrived) })
+	panics("Commit of a chunk that is no room", func() { a.Commit(a.umem[len(a.umem)-60:]) })
+	room, other := a.Room(), a.Room()
+	at := offsetIn(a.umem, room)
+	panics("Commit of nothing", func() { a.Commit(room[:0]) })
+	panics("Commit of nothing at the end", func() { a.Commit(room[len(room):]) })
+	panics("Commit across two chunks", func() { a.Commit(a.umem[at+4000 : at+4100]) })
+	a.Commit(room[100:200])
+	panics("a second Commit", func() { a.Commit(room[100:200]) })
+	panics("a second Commit of another part", func() { a.Commit(room[200:300]) })
+	a.Flush()
+	panics("Commit after Flush", func() { a.Commit(other[:60]) })
 }
 
 // A lent packet may be changed, up to its capacity, without touching another.
@@ -209,8 +221,9 @@ func TestPacketLongerThanChunkIsCounted(t *testing.T) {
 		t.Fatalf("chunks of 2048 receive %d bytes, want 1792", fits)
 	}
 	for seq, size := range []int{fits, fits + 1, fits} {
-		compose(a.Room()[:size], uint64(seq))
-		a.Commit(size)
+		frame := a.Room()[:size]
+		compose(frame, uint64(seq))
+		a.Commit(frame)
 	}
 	a.Flush()
 	var got []uint64

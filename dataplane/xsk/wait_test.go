@@ -120,8 +120,7 @@ func TestWaitDoesNotSpinOnErrors(t *testing.T) {
 
 func TestWaitComesBackToPendingPackets(t *testing.T) {
 	s := plainSocket(4)
-	s.Room()
-	s.Commit(60)
+	s.Commit(s.Room()[:60])
 	elapsed(t, "Wait before Flush", retryFull, soon, func() { Wait(10*time.Second, nil, s) })
 }
 
@@ -143,8 +142,10 @@ func TestNothingAllocates(t *testing.T) {
 		got := 0
 		allocs := testing.AllocsPerRun(500, func() {
 			for range 64 {
-				clear(a.Room()[:200])
-				a.Commit(200)
+				frame := a.Room()[18:218]
+				clear(frame)
+				a.Commit(frame)
+				a.Room() // not committed
 			}
 			a.Flush()
 			Wait(time.Second, wake, a, b)

@@ -92,7 +92,7 @@ func (f *flow) step() {
 	for i := range f.lanes {
 		l := &f.lanes[i]
 		l.sealer.Prepare()
-		l.opener.Acquire()
+		l.opener.Acquire(1)
 		if _, v := l.opener.Open(l.plain, l.record); v == record.Opened {
 			f.opened++
 		}

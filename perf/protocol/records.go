@@ -161,7 +161,7 @@ func (b *recordBench) seal() error {
 }
 
 func (b *recordBench) open() error {
-	b.opener.Acquire()
+	b.opener.Acquire(1)
 	defer b.opener.Release()
 	for i, r := range b.sealed {
 		if _, v := b.opener.Open(b.plain[i], r); v != record.Opened {

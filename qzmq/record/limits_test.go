@@ -103,7 +103,7 @@ func TestOpenerForgedLimits(t *testing.T) {
 		if _, v := o.Open(nil, bad); v != Forged {
 			t.Fatalf("verdict %d for forged record %d", v, i)
 		}
-		o.Acquire()
+		o.Acquire(1)
 		o.Release()
 		if u := o.Usage(); u.Forged != i || u.Rotate != (i >= 4) || u.Exhausted != (i >= 8) {
 			t.Fatalf("after %d forged records usage is %+v", i, u)

@@ -40,7 +40,8 @@ type Opener struct {
 	chain   *chain
 	settled epochSince // guarded by chain.mu
 	usage   published
-	taken   atomic.Bool
+	owner   atomic.Uint32 // 0: nobody
+	home    atomic.Uint32 // owner at the last authentic record, 0 before the first
 }
 
 const (
@@ -121,10 +122,18 @@ func (o *Opener) forward(epoch uint32) {
 	}
 }
 
-// Acquire makes the caller the owner until Release, or is false when another
-// goroutine is. A stream normally arrives on one queue, so this is one
+// Acquire makes owner, any number but 0, the owner until Release. It is false
+// when another one is. A stream normally arrives on one queue, so this is one
 // uncontended word once a batch.
-func (o *Opener) Acquire() bool { return o.taken.CompareAndSwap(false, true) }
+func (o *Opener) Acquire(owner uint32) bool { return o.owner.CompareAndSwap(0, owner) }
+
+// OwnedBy says whether owner has acquired the opener.
+func (o *Opener) OwnedBy(owner uint32) bool { return o.owner.Load() == owner }
+
+// Home is the owner that opened the last authentic record, 0 before the first:
+// the queue that the stream arrives at. Who sees a session id can send anything
+// to another queue, but cannot move the home.
+func (o *Opener) Home() uint32 { return o.home.Load() }
 
 // Release ends the ownership that Acquire gave and publishes usage.
 func (o *Opener) Release() {
@@ -133,7 +142,7 @@ func (o *Opener) Release() {
 	if o.forged > 0 {
 		o.usage.forged.Store(o.forged)
 	}
-	o.taken.Store(false)
+	o.owner.Store(0)
 }
 
 // Usage may be called from any goroutine; it lags by at most one batch.
@@ -144,37 +153,60 @@ func (o *Opener) Usage() Usage { return o.usage.load() }
 // window moves only after the tag was found right, so a forged number moves
 // nothing. On every verdict but Opened n is 0 and dst holds no plaintext.
 func (o *Opener) Open(dst, record []byte) (n int, v Verdict) {
-	h, ok := ParseHeader(record)
-	if !ok || h.Stream != o.header.Stream || h.Session != o.header.Session {
-		return 0, Malformed
-	}
-	key := o.keys[h.Epoch%keySlots].Load()
-	if key == nil || key.epoch != h.Epoch {
-		return 0, WrongEpoch
-	}
-	if !o.window.fresh(h.Seq) {
-		return 0, Replayed
-	}
-	if key.forged >= o.limits.MaxForged {
-		return 0, Exhausted
+	h, key, v := o.check(record)
+	if v != Opened {
+		return 0, v
 	}
 	putNonce(&o.nonce, &key.iv, h.Stream, h.Seq)
 	// The capacity is cut to the payload's length, so that too short a dst panics:
 	// the cipher would allocate, and the caller look in the wrong place.
-	out, err := key.aead.Open(dst[:0:len(record)-Overhead], o.nonce[:], record[HeaderLen:], record[:HeaderLen])
-	if err != nil {
+	dst = dst[: 0 : len(record)-Overhead]
+	_, err := key.aead.Open(dst, o.nonce[:], record[HeaderLen:], record[:HeaderLen])
+	if v = o.settle(key, h, cap(dst), err == nil); v != Opened {
+		return 0, v
+	}
+	return cap(dst), Opened
+}
+
+// check is what can be said of a record without its key's work: layout, epoch,
+// window, limit of failed opens.
+func (o *Opener) check(record []byte) (Header, *epochKey, Verdict) {
+	h, ok := ParseHeader(record)
+	if !ok || h.Stream != o.header.Stream || h.Session != o.header.Session {
+		return h, nil, Malformed
+	}
+	key := o.keys[h.Epoch%keySlots].Load()
+	if key == nil || key.epoch != h.Epoch {
+		return h, nil, WrongEpoch
+	}
+	if !o.window.fresh(h.Seq) {
+		return h, nil, Replayed
+	}
+	if key.forged >= o.limits.MaxForged {
+		return h, nil, Exhausted
+	}
+	return h, key, Opened
+}
+
+// settle takes in what became of a record of n bytes of payload that check let
+// pass: whether its tag was right.
+func (o *Opener) settle(key *epochKey, h Header, n int, authentic bool) Verdict {
+	if !authentic {
 		o.forged++
 		if key.forged++; key.forged >= o.limits.RotateForged {
 			o.usage.rotate.Store(true)
 			o.usage.exhausted.Store(key.forged >= o.limits.MaxForged)
 		}
-		return 0, Forged
+		return Forged
 	}
 	o.window.set(h.Seq)
+	if owner := o.owner.Load(); o.home.Load() != owner {
+		o.home.Store(owner)
+	}
 	if uint32(h.Epoch) > o.newest.Load() {
 		o.forward(uint32(h.Epoch))
 	}
 	o.records++
-	o.bytes += uint64(len(out))
-	return len(out), Opened
+	o.bytes += uint64(n)
+	return Opened
 }

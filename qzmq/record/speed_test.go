@@ -42,7 +42,7 @@ func TestNoAllocations(t *testing.T) {
 		b := newBatch(1420)
 		round := func() {
 			b.seal(s)
-			o.Acquire()
+			o.Acquire(1)
 			for i, r := range b.records {
 				if _, v := o.Open(b.payloads[i], r); v != record.Opened {
 					panic("refused")
@@ -111,7 +111,7 @@ func BenchmarkOpen(b *testing.B) {
 		for range b.N {
 			m.seal(s)
 			start := time.Now()
-			o.Acquire()
+			o.Acquire(1)
 			for i, r := range m.records {
 				if _, v := o.Open(dst.payloads[i], r); v != record.Opened {
 					b.Fatal("refused")

@@ -41,7 +41,7 @@ func TestEveryBitFlipped(t *testing.T) {
 		}
 		mustOpen(t, o, second, []byte("the second record"))
 		mustRefuse(t, o, second, record.Replayed)
-		o.Acquire()
+		o.Acquire(1)
 		o.Release()
 		if u := o.Usage(); u.Forged != forged || u.Records != 2 {
 			t.Errorf("%d forged and %d opened counted, want %d and 2", u.Forged, u.Records, forged)

@@ -40,7 +40,7 @@ func TestUsageFromAnotherGoroutine(t *testing.T) {
 			b.Add(s, r, payload)
 		}
 		b.Seal()
-		o.Acquire()
+		o.Acquire(1)
 		for _, r := range batch {
 			if _, v := o.Open(dst, r); v != record.Opened {
 				t.Fatalf("verdict %d", v)
@@ -72,7 +72,7 @@ func TestOpenerHasOneOwner(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for _, r := range records {
-				for !o.Acquire() {
+				for !o.Acquire(1) {
 				}
 				if _, v := o.Open(nil, r); v == record.Opened {
 					opened[w]++
@@ -89,7 +89,7 @@ func TestOpenerHasOneOwner(t *testing.T) {
 	if sum != total {
 		t.Errorf("%d records opened, want %d, each once", sum, total)
 	}
-	if o.Acquire(); o.Acquire() {
+	if o.Acquire(1); o.Acquire(1) {
 		t.Error("an opener has two owners")
 	}
 }
