@@ -144,6 +144,7 @@ func (c *channel) agree(own offer, theirs []byte, setup [32]byte) error {
 		Peer:    netip.AddrPortFrom(remote.Addr().Unmap(), peer.port),
 		WireMTU: int(min(own.wireMTU, peer.wireMTU)),
 		Shares:  own.options&peer.options&optionShare != 0,
+		Sums:    p.udpChecksum,
 		Sealers: make([]*record.Sealer, own.streams),
 	}
 	for i := range c.path.Sealers {

@@ -60,6 +60,9 @@ type OutsideConfig struct {
 	Interface string
 	Address   netip.Addr // IPv4 or IPv6, without a zone
 	Port      uint16     // TCP for control and UDP for data, DefaultPort
+	// UDPChecksum has UDP checksums sent on IPv4, false by default: the tag
+	// protects more. On IPv6 they are always sent.
+	UDPChecksum bool
 }
 
 // AdminConfig is where the operator asks how things are.

@@ -68,7 +68,7 @@ gateway:
   identity: a.key
   certificate: a.cert
   inside:  { interface: eth1, io: xdp }
-  outside: { interface: eth2.7, address: "2001:db8::1", port: 5581 }
+  outside: { interface: eth2.7, address: "2001:db8::1", port: 5581, udp_checksum: true }
   workers: 4
   attach: native
   zero_copy: on
@@ -125,7 +125,7 @@ links:
 			Identity:    "a.key",
 			Certificate: "a.cert",
 			Inside:      InsideConfig{Interface: "eth1", IO: IOXDP},
-			Outside:     OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581},
+			Outside:     OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581, UDPChecksum: true},
 			Workers:     4,
 			Attach:      AttachNative,
 			ZeroCopy:    ZeroCopyOn,

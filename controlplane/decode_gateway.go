@@ -41,7 +41,7 @@ func (d *decoder) gateway(s *section, c *Config) {
 	optional(s, "attach", aText(), &g.Attach, oneOf(AttachAuto, AttachNative, AttachGeneric))
 	optional(s, "zero_copy", aText(), &g.ZeroCopy, oneOf(ZeroCopyAuto, ZeroCopyOn, ZeroCopyOff))
 	optional(s, "busy_poll_us", aNumber(), &g.BusyPoll, duration(0, time.Second, time.Microsecond))
-	optional(s, "share_records", aBool(), &g.ShareRecords, func(v string) (bool, error) { return strings.EqualFold(v, "true"), nil })
+	optional(s, "share_records", aBool(), &g.ShareRecords, parseBool)
 	d.admin(s.section("admin"), &g.Admin)
 	s.end()
 }
@@ -64,6 +64,7 @@ func (d *decoder) outside(s *section, out *OutsideConfig, in InsideConfig) {
 	})
 	required(s, "address", aText(), &out.Address, parseHostAddress)
 	optional(s, "port", aNumber(), &out.Port, parsePort)
+	optional(s, "udp_checksum", aBool(), &out.UDPChecksum, parseBool)
 	s.end()
 }
 
@@ -107,7 +108,7 @@ func (d *decoder) antiDoS(s *section, a *AntiDoSConfig) {
 
 func (d *decoder) resumption(s *section, r *ResumptionConfig) {
 	*r = ResumptionConfig{Enabled: true, TicketLifetime: DefaultTicketLifetime}
-	optional(s, "enabled", aBool(), &r.Enabled, func(v string) (bool, error) { return strings.EqualFold(v, "true"), nil })
+	optional(s, "enabled", aBool(), &r.Enabled, parseBool)
 	optional(s, "ticket_lifetime_s", aNumber(), &r.TicketLifetime, duration(time.Second, mostTicketLifetime, time.Second))
 	var zeroRTT bool
 	optional(s, "zero_rtt", aBool(), &zeroRTT, func(v string) (bool, error) {

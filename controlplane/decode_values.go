@@ -164,3 +164,6 @@ func refusing[T any](word string, convert func(string) (T, error)) func(string) 
 		return convert(s)
 	}
 }
+
+// parseBool reads what aBool has let pass.
+func parseBool(v string) (bool, error) { return strings.EqualFold(v, "true"), nil }

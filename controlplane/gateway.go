@@ -109,9 +109,9 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		steer:    g.interfaces.steer,
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
 		wireMTU:  g.wireMTU,
-		options:  options(c),
-		log:      log,
-		meter:    newHandshakeMeter(),
+		options:  options(c), udpChecksum: c.Outside.UDPChecksum,
+		log:   log,
+		meter: newHandshakeMeter(),
 	}
 	if err = g.peering.protect(cfg.QZMQ.AntiDoS, cfg.QZMQ.Resumption); err != nil {
 		return g, err

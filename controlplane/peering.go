@@ -44,6 +44,7 @@ type peering struct {
 	resolve       func(netip.Addr) // asks for the next hop towards a peer
 	wireMTU       func() int       // bytes of IP packet that the outside carries
 	options       uint32           // of LINK_OFFER
+	udpChecksum   bool             // on IPv4 too
 	log           *slog.Logger
 	meter         *handshakeMeter
 

@@ -48,6 +48,7 @@ type plan struct {
 	aead        record.AEAD // AES-256-GCM unless told
 	capacity    int         // of every pipe, 1024 unless told
 	shares      bool        // packets share records
+	sums        bool        // UDP checksums on IPv4
 }
 
 func newSite(t testing.TB, number byte, p plan) *site {
@@ -136,7 +137,7 @@ func (s *site) newSession(k *record.Keys) uint32 {
 func (s *site) install(to *site, p plan, session uint32, sealer *record.Sealer) {
 	s.t.Helper()
 	err := s.engine.Install(session, Path{
-		Local: s.outer, Peer: netip.AddrPortFrom(to.outer, 5580), WireMTU: p.wireMTU, Shares: p.shares, Sealers: []*record.Sealer{sealer},
+		Local: s.outer, Peer: netip.AddrPortFrom(to.outer, 5580), WireMTU: p.wireMTU, Shares: p.shares, Sums: p.sums, Sealers: []*record.Sealer{sealer},
 	})
 	if err != nil {
 		s.t.Fatal(err)

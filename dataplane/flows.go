@@ -1,10 +1,5 @@
 package dataplane
 
-import (
-	"encoding/binary"
-	"net/netip"
-)
-
 const flowBits = 10
 
 // flows remembers what the tables say of the addresses that a worker has seen
@@ -19,7 +14,7 @@ type flows struct {
 
 // flow is what is known of one address.
 type flow struct {
-	addr netip.Addr
+	addr address
 	link *Link // whose routes hold it; nil: none
 	hop  Hop   // the inside next hop; of length 0: none is known
 }
@@ -32,13 +27,16 @@ func (f *flows) use(t *tables) {
 	}
 }
 
-func (f *flows) of(a netip.Addr) *flow {
-	b := a.As16()
-	mixed := (binary.LittleEndian.Uint64(b[8:]) ^ binary.LittleEndian.Uint64(b[:])) * 0x9e3779b97f4a7c15 // 2^64 / golden ratio
-	e := &f.entries[mixed>>(64-flowBits)]
+func (f *flows) of(a address) *flow {
+	e := &f.entries[(a.high^a.low)*0x9e3779b97f4a7c15>>(64-flowBits)] // 2^64 / golden ratio
 	if e.addr != a {
-		link, _ := f.tables.routes.Lookup(a)
-		*e = flow{addr: a, link: link, hop: f.tables.hops[a]}
+		f.look(a, e)
 	}
 	return e
+}
+
+func (f *flows) look(a address, e *flow) {
+	addr := a.addr()
+	link, _ := f.tables.routes.Lookup(addr)
+	*e = flow{addr: a, link: link, hop: f.tables.hops[addr]}
 }

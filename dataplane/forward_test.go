@@ -102,6 +102,20 @@ func checkOuter(t *testing.T, outer []byte, from, to *site, inner []byte) {
 	}
 }
 
+// Where the operator asks for them there are UDP checksums on IPv4 as well.
+func TestUDPChecksumsOnIPv4(t *testing.T) {
+	n := newNetwork(t, plan{sums: true})
+	for _, sent := range samples(n.a, n.b, false) {
+		wire := one(t, n.a.sends(sent))
+		outer := packetOf(t, wire, n.b.outsideMAC, n.a.outsideMAC, nil)
+		sound(t, outer)
+		if _, _, _, segment := upper(outer); bytes.Equal(segment[6:8], []byte{0, 0}) {
+			t.Fatal("there is none")
+		}
+		same(t, one(t, n.b.hears(wire)), sent, 2)
+	}
+}
+
 func TestForwardChaCha20(t *testing.T) {
 	n := newNetwork(t, plan{aead: record.ChaCha20Poly1305})
 	for range 100 {

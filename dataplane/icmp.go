@@ -44,7 +44,7 @@ func putICMP(b []byte, p *packet, from netip.Addr, kind icmpError, mtu int) int 
 	b[0], b[1], b[8], b[9] = 0x45, 0xc0, 64, protocolICMP // precedence 6: RFC 1812 section 4.3.2.5
 	binary.BigEndian.PutUint16(b[2:], uint16(total))
 	put4(b[12:], from)
-	put4(b[16:], p.src)
+	put4(b[16:], p.source().addr())
 	binary.BigEndian.PutUint16(b[10:], checksum(addBytes(0, b[:ipv4Len])))
 
 	icmp := b[ipv4Len:]
@@ -67,7 +67,7 @@ func putICMPv6(b []byte, p *packet, from netip.Addr, kind icmpError, mtu int) in
 	b[0], b[6], b[7] = 0x60, protocolICMPv6, 64
 	binary.BigEndian.PutUint16(b[4:], uint16(icmpHeaderLen+quote))
 	put16(b[8:], from)
-	put16(b[24:], p.src)
+	put16(b[24:], p.source().addr())
 
 	icmp := b[ipv6Len:]
 	if kind == icmpTooBig {
@@ -89,8 +89,9 @@ func pseudoSum(ip []byte, protocol byte, length int) uint64 {
 // answerable says whether an ICMP error about p may be sent: never about ICMP
 // errors, later fragments, or packets from or to more than one host.
 func answerable(p *packet) bool {
-	if p.src.IsMulticast() || p.src.IsUnspecified() || p.src.IsLoopback() || p.dst.IsMulticast() ||
-		p.src == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	src, dst := p.source().addr(), p.destination().addr()
+	if src.IsMulticast() || src.IsUnspecified() || src.IsLoopback() || dst.IsMulticast() ||
+		src == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return false
 	}
 	protocol, at, ok := p.transport()

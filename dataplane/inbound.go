@@ -105,7 +105,6 @@ func (w *Worker) open() {
 		if why != noDrop {
 			w.counts.Dropped[why]++
 		}
-		*a = arrival{}
 	}
 	w.arrived = w.arrived[:0]
 	w.opens.Reset()
@@ -196,7 +195,7 @@ func padding(b []byte) Drop {
 // admit checks what the peer may send and does what a router does. The packet
 // lies in room behind maxLinkHeader bytes, or elsewhere if room is nil.
 func (w *Worker) admit(a *arrival, p *packet, room []byte) Drop {
-	if w.flows.of(p.src).link != a.link {
+	if w.flows.of(p.source()).link != a.link {
 		return DropBadSource
 	}
 	switch inner := p.ecn(); { // RFC 6040 section 4.2
@@ -215,7 +214,7 @@ func (w *Worker) admit(a *arrival, p *packet, room []byte) Drop {
 	if path != nil {
 		p.clampMSS(path.mtu)
 	}
-	hop := &w.flows.of(p.dst).hop
+	hop := &w.flows.of(p.destination()).hop
 	if hop.Len() == 0 {
 		return w.waiting.add(w, p)
 	}

@@ -11,7 +11,7 @@ import (
 //  1. outbound: the frames of a batch
 //  2. protect: IP header, route, MTU, TTL, MSS
 //  3. enclose: into a record, alone or beside others of the batch (share.go)
-//  4. close: the record in a UDP datagram in a frame, in the outside port's room
+//  4. add: the record in a UDP datagram in a frame, in the outside port's room
 //  5. seal: the whole batch in one call, then Flush
 
 // outbound seals a batch of inside frames and says how many there were.
@@ -35,7 +35,7 @@ func (w *Worker) protect(frame []byte) Drop {
 	if !p.parse(frame[n:]) || p.etherType() != etherType {
 		return DropMalformed
 	}
-	link := w.flows.of(p.dst).link
+	link := w.flows.of(p.destination()).link
 	if link == nil {
 		return DropNoRoute
 	}
@@ -81,34 +81,44 @@ func (w *Worker) enclose(l *lane, mtu int, inner []byte, ecn byte) Drop {
 	if room == nil {
 		return DropOutsideFull
 	}
-	l.open = openRecord{room: room, first: inner, n: len(inner), packets: 1, ecn: ecn}
 	if !l.shares || len(inner)+ipv4Len > mtu {
-		w.close(l) // nothing else can follow
-	} else if !l.listed {
+		return w.add(l, room, inner, ecn) // nothing else could follow in it
+	}
+	l.open = openRecord{room: room, first: inner, n: len(inner), packets: 1, ecn: ecn}
+	if !l.listed {
 		w.shared, l.listed = append(w.shared, l), true
 	}
 	return noDrop
 }
 
-// close ends the lane's open record and leaves it to the burst.
+// close ends the lane's open record.
 func (w *Worker) close(l *lane) {
+	why := w.add(l, l.open.room, l.payload(), l.open.ecn)
+	if why != noDrop {
+		w.counts.Dropped[why] += uint64(l.open.packets)
+	}
+	l.open = openRecord{}
+}
+
+// add leaves a record to the burst and commits its frame, which lies at the
+// start of room.
+func (w *Worker) add(l *lane, room, payload []byte, ecn byte) Drop {
 	if w.burst.Full() {
 		w.sealBurst()
 	}
-	n := record.Overhead + l.open.n
-	frame := l.open.room[:l.n+n]
-	if w.burst.Add(l.sealer, frame[l.n:], l.payload()) {
-		l.put(frame, n, l.open.ecn)
-		if l.v6 {
-			w.sums = append(w.sums, unsummed{l, frame})
-		}
-		w.queue.Outside.Commit(frame)
-		w.counts.Out.Records++
-		w.counts.Out.Bytes += uint64(l.open.n)
-	} else {
-		w.counts.Dropped[DropKeyExhausted] += uint64(l.open.packets)
+	n := record.Overhead + len(payload)
+	frame := room[:l.n+n]
+	if !w.burst.Add(l.sealer, frame[l.n:], payload) {
+		return DropKeyExhausted
 	}
-	l.open = openRecord{}
+	l.put(frame, n, ecn)
+	if l.sums {
+		w.sums = append(w.sums, unsummed{l, frame})
+	}
+	w.queue.Outside.Commit(frame)
+	w.counts.Out.Records++
+	w.counts.Out.Bytes += uint64(len(payload))
+	return noDrop
 }
 
 // seal closes and seals every record of the batch. Nothing is flushed outside

@@ -47,9 +47,40 @@ func linkHeaderLen(frame []byte) (n int, etherType uint16, ok bool) {
 
 // packet is a view of an IP packet in somebody else's memory.
 type packet struct {
-	b        []byte // from the IP header to the end of the packet, no further
-	v6       bool
-	src, dst netip.Addr
+	b  []byte // from the IP header to the end of the packet, no further
+	v6 bool
+}
+
+// address is an IP address as it stands in a header: quick to take out, to
+// compare and to mix.
+type address struct {
+	high, low uint64 // of the 16 bytes; an IPv4 address is the low half of low
+	v6        bool
+}
+
+func (p *packet) source() address {
+	if p.v6 {
+		return address{binary.BigEndian.Uint64(p.b[8:]), binary.BigEndian.Uint64(p.b[16:]), true}
+	}
+	return address{low: uint64(binary.BigEndian.Uint32(p.b[12:]))}
+}
+
+func (p *packet) destination() address {
+	if p.v6 {
+		return address{binary.BigEndian.Uint64(p.b[24:]), binary.BigEndian.Uint64(p.b[32:]), true}
+	}
+	return address{low: uint64(binary.BigEndian.Uint32(p.b[16:]))}
+}
+
+// addr is a as everybody else writes it.
+func (a address) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], a.high)
+	binary.BigEndian.PutUint64(b[8:], a.low)
+	if a.v6 {
+		return netip.AddrFrom16(b)
+	}
+	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
 // parse reads the IP header at the start of b. Bytes after the packet, such as
@@ -65,7 +96,6 @@ func (p *packet) parse(b []byte) bool {
 			return false
 		}
 		p.b, p.v6 = b[:total], false
-		p.src, p.dst = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
 		return true
 	case 6:
 		if len(b) < ipv6Len {
@@ -76,7 +106,6 @@ func (p *packet) parse(b []byte) bool {
 			return false
 		}
 		p.b, p.v6 = b[:total], true
-		p.src, p.dst = netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
 		return true
 	}
 	return false

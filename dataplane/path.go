@@ -14,6 +14,7 @@ type Path struct {
 	Peer    netip.AddrPort // outer destination address and UDP port
 	WireMTU int            // bytes of outer IP packet that the outside carries
 	Shares  bool           // the peer takes several packets in one record
+	Sums    bool           // outer UDP checksums on IPv4 too, which does without them
 	Sealers []*record.Sealer
 }
 
@@ -48,6 +49,7 @@ type lane struct {
 	n      int    // length of header; 0 while the next hop is unknown
 	ip     int    // where the outer IP header starts
 	v6     bool   //
+	sums   bool   // UDP checksums are computed
 	sum    uint64 // IPv4: the header's sum with length and ECN left out
 	sealer *record.Sealer
 	shares bool // packets may share records
@@ -72,6 +74,7 @@ func newPath(p *Path, hop Hop) *path {
 func (l *lane) fill(p *Path, hop Hop, sourcePort uint16) {
 	l.ip = hop.Len()
 	l.v6 = p.Peer.Addr().Is6()
+	l.sums = l.v6 || p.Sums
 	ip := l.header[l.ip:]
 	udp := ip[ipv4Len:]
 	if l.v6 {
@@ -96,7 +99,7 @@ func (l *lane) fill(p *Path, hop Hop, sourcePort uint16) {
 
 // put writes the outer headers of a record of n bytes into frame. The inner
 // packet's ECN bits are copied outside (RFC 6040 section 4.1). The UDP checksum
-// stays 0: none, on IPv4; finishUDP sets it on IPv6.
+// stays 0, which is none, unless finishUDP sets it.
 func (l *lane) put(frame []byte, n int, ecn byte) {
 	copy(frame, l.header[:l.n])
 	ip := frame[l.ip:]
@@ -114,12 +117,17 @@ func (l *lane) put(frame []byte, n int, ecn byte) {
 	binary.BigEndian.PutUint16(udp[4:], uint16(udpLen+n))
 }
 
-// finishUDP computes the UDP checksum that IPv6 demands, once the record in the
-// frame is sealed.
+// finishUDP computes the UDP checksum, once the record in the frame is sealed.
+// IPv6 demands it; on IPv4 the tag does all that it could, and it is there for
+// networks that drop datagrams without one.
 func (l *lane) finishUDP(frame []byte) {
-	ip := frame[l.ip:]
-	udp := ip[ipv6Len:]
-	sum := checksum(addBytes(pseudoSum(ip, protocolUDP, len(udp)), udp))
+	addresses := frame[l.ip+12 : l.ip+ipv4Len]
+	udp := frame[l.ip+ipv4Len:]
+	if l.v6 {
+		addresses = frame[l.ip+8 : l.ip+ipv6Len]
+		udp = frame[l.ip+ipv6Len:]
+	}
+	sum := checksum(addBytes(addBytes(uint64(protocolUDP)+uint64(len(udp)), addresses), udp))
 	if sum == 0 {
 		sum = 0xffff // 0 would mean none: RFC 768
 	}

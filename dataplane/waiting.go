@@ -43,7 +43,7 @@ func (q *waiting) next(now time.Time) time.Duration {
 func (q *waiting) add(w *Worker, p *packet) Drop {
 	same := 0
 	for i := range q.packets {
-		if q.packets[i].p.dst == p.dst {
+		if q.packets[i].p.destination() == p.destination() {
 			same++
 		}
 	}
@@ -55,7 +55,7 @@ func (q *waiting) add(w *Worker, p *packet) Drop {
 	kept := *p
 	kept.b = room[:copy(room, p.b)]
 	q.packets = append(q.packets, waitingPacket{kept, w.now})
-	w.engine.wanted(p.dst)
+	w.engine.wanted(p.destination().addr())
 	return noDrop
 }
 
@@ -68,7 +68,7 @@ func (q *waiting) retry(w *Worker) {
 	for i := range q.packets {
 		one := q.packets[i]
 		why := noDrop
-		hop := &w.flows.of(one.p.dst).hop
+		hop := &w.flows.of(one.p.destination()).hop
 		switch {
 		case hop.Len() > 0:
 			why = w.deliver(hop, &one.p, nil)

@@ -30,7 +30,7 @@ type Worker struct {
 	// Outbound.
 	burst   *record.Burst
 	shared  []*lane    // with a record that still takes packets
-	sums    []unsummed // IPv6 frames that wait for their UDP checksum
+	sums    []unsummed // frames that wait for their UDP checksum
 	scratch []byte     // what is left of the batch's scratch room
 	arena   []byte     // all of it
 
@@ -58,7 +58,7 @@ type arrival struct {
 	ecn  byte   // of the outer header
 }
 
-// unsummed is a committed IPv6 frame whose record is not sealed yet.
+// unsummed is a committed frame whose record is not sealed yet.
 type unsummed struct {
 	lane  *lane
 	frame []byte
@@ -86,6 +86,8 @@ func (w *Worker) run() {
 		if w.step() {
 			continue
 		}
+		w.burst.Forget()
+		w.opens.Forget()
 		timeout := idleTimeout
 		if !w.waiting.empty() {
 			timeout = w.waiting.next(w.now)

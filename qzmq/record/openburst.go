@@ -1,7 +1,5 @@
 package record
 
-import "crypto/cipher"
-
 // OpenBurst collects the records of one batch, for any number of openers, and
 // opens them in one call: where the cipher can work on several at once, it then
 // does. It belongs to one goroutine, which owns the openers from Add to Open,
@@ -15,7 +13,6 @@ type OpenBurst struct {
 type openJob struct {
 	opener      *Opener
 	key         *epochKey
-	aead        cipher.AEAD
 	dst, record []byte // dst has the payload's length
 	nonce       [nonceLen]byte
 	header      Header
@@ -46,7 +43,7 @@ func (b *OpenBurst) Add(o *Opener, dst, record []byte) Verdict {
 	}
 	b.jobs = b.jobs[:len(b.jobs)+1]
 	j := &b.jobs[len(b.jobs)-1]
-	j.opener, j.key, j.aead, j.dst, j.record, j.header = o, key, key.aead, dst, record, h
+	j.opener, j.key, j.dst, j.record, j.header = o, key, dst, record, h
 	putNonce(&j.nonce, &key.iv, h.Stream, h.Seq)
 	return Opened
 }
@@ -57,7 +54,7 @@ func (b *OpenBurst) Add(o *Opener, dst, record []byte) Verdict {
 func (b *OpenBurst) Open() {
 	for i := range b.jobs {
 		j := &b.jobs[i]
-		_, err := j.aead.Open(j.dst[:0], j.nonce[:], j.record[HeaderLen:], j.record[:HeaderLen])
+		_, err := j.key.aead.Open(j.dst[:0], j.nonce[:], j.record[HeaderLen:], j.record[:HeaderLen])
 		b.settle(j, err == nil)
 	}
 }
@@ -86,10 +83,9 @@ func (b *OpenBurst) Result(i int) (payload []byte, v Verdict) {
 }
 
 // Reset empties the burst.
-func (b *OpenBurst) Reset() {
-	for i := range b.jobs {
-		j := &b.jobs[i]
-		j.opener, j.key, j.aead, j.dst, j.record = nil, nil, nil, nil, nil
-	}
-	b.jobs = b.jobs[:0]
-}
+func (b *OpenBurst) Reset() { b.jobs = b.jobs[:0] }
+
+// Forget lets go of what the last bursts have worked on: keys and memory. A
+// worker does so before it sleeps; after every burst it would cost as much as
+// looking into the window.
+func (b *OpenBurst) Forget() { clear(b.jobs[:cap(b.jobs)]) }

@@ -140,10 +140,13 @@ func (b *Burst) Seal() {
 		if i+1 == len(b.jobs) || b.jobs[i+1].sealer != s {
 			s.publish()
 		}
-		j.sealer, j.aead, j.dst, j.payload = nil, nil, nil, nil
 	}
 	b.jobs = b.jobs[:0]
 }
+
+// Forget lets go of what the last bursts have worked on, keys and memory, as
+// that of OpenBurst.
+func (b *Burst) Forget() { clear(b.jobs[:cap(b.jobs)]) }
 
 // Full says that the next Add would panic: Seal first.
 func (b *Burst) Full() bool { return len(b.jobs) == cap(b.jobs) }
