@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -79,7 +78,7 @@ func TestCalledByAuthority(t *testing.T) {
 	old, young := testAuthority(t, MLDSA44, 7), testAuthority(t, MLDSA44, 8)
 	both := []*Authority{old.Authority(), young.Authority()}
 	reversed := []*Authority{young.Authority(), old.Authority()}
-	knock := bytes.Repeat([]byte{5}, knockLen)
+	knock := testKnock(5)
 	for _, c := range []struct {
 		name  string
 		edit  func(i, r *Config)

@@ -78,10 +78,13 @@ type Config struct {
 	// some fixed moment, best CLOCK_BOOTTIME. Cookies and tickets need it.
 	Clock func() time.Duration
 
-	Knock []byte // optional secret of the listener, 32 bytes: hides it from those who know its fingerprint
-}
+	Knock *Knock // optional secret of the listener: hides it from those who know its fingerprint
 
-const knockLen = 32
+	// KeyLog gets every secret from which keys come, one line for each, in one Write
+	// that any goroutine may make. It undoes all that the handshake is for: nil, the
+	// default, is the only value for traffic that matters.
+	KeyLog io.Writer
+}
 
 // source is where a machine's randomness comes from. Vectors replace it.
 type source struct {
@@ -111,9 +114,6 @@ func (c Config) checked() (Config, error) {
 	if len(c.Service) > MaxService || len(c.Metadata) > MaxMetadata {
 		return c, fmt.Errorf("handshake: config: service name over %d or metadata over %d bytes", MaxService, MaxMetadata)
 	}
-	if c.Knock != nil && len(c.Knock) != knockLen {
-		return c, fmt.Errorf("handshake: config: a knock has %d bytes", knockLen)
-	}
 	if c.Clock == nil && (c.Cookies != nil || c.ServerTickets != nil || c.ClientTickets != nil) {
 		return c, errors.New("handshake: config: cookies and tickets need a Clock")
 	}
@@ -129,7 +129,6 @@ func (c Config) checked() (Config, error) {
 	c.Suites = slices.Clone(c.Suites)
 	c.MoreIdentities = slices.Clone(c.MoreIdentities)
 	c.Metadata = slices.Clone(c.Metadata)
-	c.Knock = slices.Clone(c.Knock)
 	return c, nil
 }
 

@@ -153,6 +153,7 @@ func (i *Initiator) sealEarly() {
 	s := i.offered.suite
 	secret := earlySecret(s.Hash, i.offered.psk, i.prologue(), i.hello)
 	defer clear(secret)
+	i.config.keyLog(i.random).early(secret)
 	plaintext := pad(bytes.Clone(i.config.Early.encoded))
 	header := appendHeader(nil, typeEarlyData, len(plaintext)+record.TagLen)
 	i.early = append(header, record.NewKeys(s.AEAD, s.Hash, secret).SealEarly(header, plaintext)...)

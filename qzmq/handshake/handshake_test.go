@@ -232,10 +232,10 @@ func TestPQOnly(t *testing.T) {
 
 func TestKnock(t *testing.T) {
 	p := newPair(t)
-	p.initiatorConf.Knock = bytes.Repeat([]byte{7}, knockLen)
+	p.initiatorConf.Knock = testKnock(7)
 	p.responderConf.Knock = p.initiatorConf.Knock
 	p.finish()
-	for _, knock := range [][]byte{nil, bytes.Repeat([]byte{8}, knockLen)} {
+	for _, knock := range []*Knock{nil, testKnock(8)} {
 		p.initiatorConf.Knock = knock
 		p.start()
 		reply, done, err := p.r.Handle(p.hello)
@@ -256,7 +256,6 @@ func TestConfig(t *testing.T) {
 		{"no purpose", func(i, _ *Config) { i.Purpose = 0 }, true, nil},
 		{"long service", func(i, _ *Config) { i.Service = strings.Repeat("s", MaxService+1) }, true, nil},
 		{"long metadata", func(i, _ *Config) { i.Metadata = make([]byte, MaxMetadata+1) }, true, nil},
-		{"short knock", func(i, _ *Config) { i.Knock = make([]byte, knockLen-1) }, true, nil},
 		{"empty suites", func(i, _ *Config) { i.Suites = []Suite{} }, true, nil},
 		{"suite twice", func(i, _ *Config) { i.Suites = []Suite{DefaultSuite(), DefaultSuite()} }, true, nil},
 		{"unknown hash", func(i, _ *Config) { i.Suites = []Suite{{X25519MLKEM768, MLDSA44, 1, 4}} }, true, ErrSuiteNotBuilt},

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -17,3 +18,8 @@ func (hidden) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 // MarshalText implements [encoding.TextMarshaler], which JSON uses too.
 func (hidden) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// GobEncode implements [gob.GobEncoder], by refusing: gob asks for no text.
+func (hidden) GobEncode() ([]byte, error) {
+	return nil, errors.New("handshake: a secret is not to be encoded")
+}

@@ -195,6 +195,7 @@ func (i *Initiator) serverHello(msg []byte) ([]byte, error) {
 	t := newTranscript(h.suite.Hash, i.prologue(), i.hello)
 	t1 := t.add(pointT1, h.clear)
 	s := newSchedule(h.suite.Hash, psk)
+	s.log = i.config.keyLog(i.random)
 	defer s.wipe()
 	secrets := s.handshakeSecrets(shared, t1)
 	defer secrets.wipe()
@@ -209,7 +210,7 @@ func (i *Initiator) serverHello(msg []byte) ([]byte, error) {
 		return nil, err
 	}
 	i.session = newSession(roleInitiator, h.suite, i.proved, s, t7)
-	i.session.own, i.session.peerCertificate = i.config.Identity.fingerprint, i.certificate
+	i.session.own, i.session.peerAlg, i.session.peerCertificate = i.config.Identity.fingerprint, i.inherits.alg, i.certificate
 	switch {
 	case h.psk:
 		i.session.resumed, i.session.signed = true, i.offered.signed

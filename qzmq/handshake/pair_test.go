@@ -18,6 +18,9 @@ func testIdentity(t testing.TB, alg Signature, b byte) *Identity {
 	return id
 }
 
+// testKnock is a knock of this byte over and over.
+func testKnock(b byte) *Knock { return &Knock{secret: [knockLen]byte(bytes.Repeat([]byte{b}, knockLen))} }
+
 // testGreeting is a ZMTP greeting as far as the handshake looks at it.
 func testGreeting(asServer byte) (g [greetingLen]byte) {
 	copy(g[:], "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x01QZMQ1")

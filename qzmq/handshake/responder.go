@@ -208,10 +208,12 @@ func (r *Responder) answer(h *clientHello, msg []byte) ([]byte, error) {
 	p.transcript = newTranscript(suite.Hash, r.prologue, msg)
 	t1 := p.transcript.add(pointT1, reply)
 	p.schedule = newSchedule(suite.Hash, psk)
+	p.schedule.log = r.config.keyLog(h.random)
 	p.secrets = p.schedule.handshakeSecrets(shared, t1)
 	r.pending = p
 	if early {
 		p.early = earlySecret(suite.Hash, psk, r.prologue, msg)
+		p.schedule.log.early(p.early)
 	}
 
 	var plaintext []byte

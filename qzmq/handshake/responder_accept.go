@@ -20,7 +20,7 @@ func (r *Responder) clientKey(msg []byte) ([]byte, *Session, *Error) {
 	}
 	metadata, certificate, err := r.authorise(f, peer, p.purpose)
 	session := newSession(roleResponder, p.suite, peer, p.schedule, t7)
-	session.own = r.config.Identity.fingerprint
+	session.own, session.peerAlg = r.config.Identity.fingerprint, f.alg
 	p.wipe()
 	r.pending = nil
 	if err != nil {

@@ -8,6 +8,7 @@ type schedule struct {
 	hidden
 	hash   record.Hash
 	secret []byte
+	log    keyLog
 }
 
 // newSchedule starts at the early secret. psk has the length of the suite's hash
@@ -63,10 +64,12 @@ func (t *trafficSecrets) of(r role) []byte {
 func (s *schedule) handshakeSecrets(shared, t1 []byte) *trafficSecrets {
 	s.advance(shared)
 	clear(shared)
-	return &trafficSecrets{
+	hs := &trafficSecrets{
 		initiator: s.derive(labelInitiatorHS, t1),
 		responder: s.derive(labelResponderHS, t1),
 	}
+	s.log.handshake(hs)
+	return hs
 }
 
 // applicationSecrets goes on to the main secret and gives what a session lives
@@ -77,6 +80,7 @@ func (s *schedule) applicationSecrets(t7 []byte) (app *trafficSecrets, exporter,
 		initiator: s.derive(labelInitiatorApp, t7),
 		responder: s.derive(labelResponderApp, t7),
 	}
+	s.log.application(app)
 	exporter = s.derive(labelExporter, t7)
 	resumption = s.derive(labelResMaster, t7)
 	s.wipe()

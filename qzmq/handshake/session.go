@@ -15,6 +15,7 @@ type Session struct {
 	role            role
 	suite           Suite
 	own, peer       Fingerprint
+	peerAlg         Signature
 	t7              []byte // public; for Rehandshake
 	peerMetadata    []byte
 	peerCertificate *Certificate
@@ -26,6 +27,7 @@ type Session struct {
 	resumed         bool
 	rejected        []EarlyMessage
 	installed       map[dataKey]struct{}
+	log             keyLog
 }
 
 // dataKey is the context of one data key. A context is used once.
@@ -48,11 +50,16 @@ func newSession(r role, suite Suite, peer Fingerprint, s *schedule, t7 []byte) *
 		sealer:    record.NewStreamSealer(record.NewKeys(suite.AEAD, suite.Hash, send)),
 		opener:    record.NewStreamOpener(record.NewKeys(suite.AEAD, suite.Hash, receive)),
 		installed: make(map[dataKey]struct{}),
+		log:       s.log,
 	}
 }
 
 // Peer is the identity that the peer has proved.
 func (s *Session) Peer() Fingerprint { return s.peer }
+
+// PeerAlgorithm is that of the peer's key, also when nobody signed because the session
+// is resumed.
+func (s *Session) PeerAlgorithm() Signature { return s.peerAlg }
 
 // PeerCertificate is what an authority of Config.Authorities says of the peer, nil
 // if the peer showed no certificate or one that does not hold here; it was then
@@ -89,17 +96,17 @@ func (s *Session) Records() (*record.StreamSealer, *record.StreamOpener) {
 // of each side (2.6), and session is the id that the peer chose for itself. The
 // same setup and stream twice panics: it would repeat nonces.
 func (s *Session) DataSealer(setup [32]byte, session uint32, stream uint16) *record.Sealer {
-	return record.NewSealer(s.dataKeys(dataKey{setup, s.role, stream}), session, stream)
+	return record.NewSealer(s.dataKeys(dataKey{setup, s.role, stream}, session), session, stream)
 }
 
 // DataOpener gives the opener for one stream that the peer sends. session is the
 // id that this side chose. The same setup and stream twice panics: a second
 // replay window would let every record in again.
 func (s *Session) DataOpener(setup [32]byte, session uint32, stream uint16) *record.Opener {
-	return record.NewOpener(s.dataKeys(dataKey{setup, s.role.other(), stream}), session, stream)
+	return record.NewOpener(s.dataKeys(dataKey{setup, s.role.other(), stream}, session), session, stream)
 }
 
-func (s *Session) dataKeys(k dataKey) *record.Keys {
+func (s *Session) dataKeys(k dataKey, session uint32) *record.Keys {
 	if s.exporter == nil {
 		panic("handshake: data keys of a closed session")
 	}
@@ -111,6 +118,7 @@ func (s *Session) dataKeys(k dataKey) *record.Keys {
 	context = binary.BigEndian.AppendUint16(context, k.stream)
 	secret := export(s.suite.Hash, s.exporter, labelData, context, s.suite.Hash.Size())
 	defer clear(secret)
+	s.log.data(k, session, secret)
 	return record.NewKeys(s.suite.AEAD, s.suite.Hash, secret)
 }
 

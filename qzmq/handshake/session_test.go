@@ -137,11 +137,11 @@ func TestWiped(t *testing.T) {
 // TestNothingPrints: no verb, encoder or logger shows a secret.
 func TestNothingPrints(t *testing.T) {
 	p := newPair(t)
-	p.initiatorConf.Knock = bytes.Repeat([]byte("K"), knockLen)
+	p.initiatorConf.Knock = testKnock('K')
 	p.responderConf.Knock = p.initiatorConf.Knock
 	p.toServerHello()
 	id := p.initiatorConf.Identity
-	secrets := map[string][]byte{"seed": id.seed[:], "knock": p.initiatorConf.Knock, "handshake secret": bytes.Clone(p.r.pending.schedule.secret)}
+	secrets := map[string][]byte{"seed": id.seed[:], "knock": p.initiatorConf.Knock.secret[:], "handshake secret": bytes.Clone(p.r.pending.schedule.secret)}
 	things := []any{id, *id, p.initiatorConf, &p.initiatorConf, p.i, *p.i, p.r, *p.r, p.r.pending, *p.r.pending,
 		p.r.pending.schedule, p.r.pending.secrets, p.i.keys[0], *p.i.keys[0], p.i.keys}
 	reply, done, err := p.i.Handle(p.answer)

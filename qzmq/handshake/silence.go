@@ -13,12 +13,12 @@ type silenceKey [sha256.Size]byte
 
 // newSilenceKey makes the key for calling one responder. A knock is a secret of
 // the listener's, or nil.
-func newSilenceKey(responder Fingerprint, knock []byte) (key silenceKey) {
+func newSilenceKey(responder Fingerprint, knock *Knock) (key silenceKey) {
 	name := append([]byte(labelSilence), responder[:]...)
 	if knock == nil {
 		return sha256.Sum256(name)
 	}
-	m := hmac.New(sha256.New, knock)
+	m := hmac.New(sha256.New, knock.secret[:])
 	m.Write(name)
 	m.Sum(key[:0])
 	return key
@@ -35,7 +35,7 @@ func (k *silenceKey) ofDigest(digest [sha256.Size]byte) [silenceMACLen]byte {
 }
 
 // silenceMAC is the MAC for calling one responder.
-func silenceMAC(responder Fingerprint, knock []byte, message []byte) []byte {
+func silenceMAC(responder Fingerprint, knock *Knock, message []byte) []byte {
 	key := newSilenceKey(responder, knock)
 	mac := key.mac(message)
 	return mac[:]

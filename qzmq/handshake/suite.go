@@ -66,7 +66,7 @@ func ParseSuite(kem, sig, aead, hash string) (Suite, error) {
 	if err != nil {
 		return Suite{}, err
 	}
-	s, err := code(signatureNames[:], "sig", sig)
+	s, err := ParseSignature(sig)
 	if err != nil {
 		return Suite{}, err
 	}
@@ -78,8 +78,15 @@ func ParseSuite(kem, sig, aead, hash string) (Suite, error) {
 	if err != nil {
 		return Suite{}, err
 	}
-	suite := Suite{KEM(k), Signature(s), record.AEAD(a), record.Hash(h)}
+	suite := Suite{KEM(k), s, record.AEAD(a), record.Hash(h)}
 	return suite, suite.built()
+}
+
+// ParseSignature reads the name of a signature algorithm. The error is ErrUnknownSuite,
+// with the name.
+func ParseSignature(name string) (Signature, error) {
+	s, err := code(signatureNames[:], "sig", name)
+	return Signature(s), err
 }
 
 // built says whether this build can run the suite.
