@@ -24,6 +24,8 @@ type authority struct {
 	certificate *handshake.Certificate // own, nil for none
 	trusted     []*handshake.Authority
 	keys        []authorisedKey
+	knock       *handshake.Knock            // that callers need, nil for none
+	knocks      map[string]*handshake.Knock // by link: that its peer demands
 
 	pinned map[handshake.Fingerprint]bool   // by some link
 	named  map[handshake.Fingerprint]string // by the file; empty names are left out
@@ -75,7 +77,7 @@ func (a *authority) show(c *handshake.Config, now time.Time) {
 // 0, take turns.
 func (a *authority) calling(c *handshake.Config, l *LinkConfig, attempt int, now time.Time) {
 	a.show(c, now)
-	c.Peer, c.PeerName = l.Peer, l.PeerName
+	c.Peer, c.PeerName, c.Knock = l.Peer, l.PeerName, a.knocks[l.Name]
 	if l.PeerName == "" {
 		return
 	}
@@ -99,6 +101,7 @@ func (a *authority) calling(c *handshake.Config, l *LinkConfig, attempt int, now
 // whether its routes are allowed, is for linkOf to say.
 func (a *authority) answering(c *handshake.Config, now time.Time) {
 	a.show(c, now)
+	c.Knock = a.knock
 	c.Authorize = func(f handshake.Fingerprint) bool {
 		_, err := a.match(f, nil)
 		return err == nil

@@ -14,11 +14,12 @@ func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (*authorit
 	trusted, err1 := c.readTrusted()
 	keys, err2 := c.readKeys()
 	own, err3 := c.readOwn(id.Fingerprint(), trusted, now)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	knock, knocks, err4 := c.readKnocks()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	a := newAuthority(id.Fingerprint(), c.Links, trusted, keys)
-	a.certificate = own
+	a.certificate, a.knock, a.knocks = own, knock, knocks
 	var errs []error
 	for i, l := range c.Links {
 		if l.PeerName == "" || len(a.trusted) > 0 {

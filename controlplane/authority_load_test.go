@@ -32,7 +32,7 @@ func authDir(t *testing.T) (dir string, ca *handshake.AuthorityKey, id *handshak
 	t.Helper()
 	dir = t.TempDir()
 	ca = newTestAuthority(t)
-	id, err := CreateIdentity(filepath.Join(dir, "a.key"))
+	id, err := CreateIdentity(filepath.Join(dir, "a.key"), handshake.MLDSA44)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type Config struct {
 
 	certificateLine, keysLine int   // 0 if the file does not have them
 	authorityLines            []int // of QZMQ.Authorities[i]
+	knockLine                 int   // of gateway.knock, 0 if the file does not have it
+	knockLines                []int // of Links[i].Knock, or of the link
 }
 
 // GatewayConfig says which machine this is and where its traffic passes.
@@ -36,12 +38,15 @@ type GatewayConfig struct {
 	// Certificate is the path of what an authority says of the identity, shown to
 	// every peer; empty for none.
 	Certificate string
-	Inside      InsideConfig
-	Outside     OutsideConfig
-	Workers     int // 0: one per queue, the default
-	Attach      AttachMode
-	ZeroCopy    ZeroCopyMode
-	BusyPoll    time.Duration // whole microseconds, 0 (the default) is off
+	// Knock is the path of a secret that callers have to know before they are
+	// answered, beside the fingerprint; empty for none.
+	Knock    string
+	Inside   InsideConfig
+	Outside  OutsideConfig
+	Workers  int // 0: one per queue, the default
+	Attach   AttachMode
+	ZeroCopy ZeroCopyMode
+	BusyPoll time.Duration // whole microseconds, 0 (the default) is off
 	// ShareRecords lets small packets of one batch travel in one record, to peers
 	// that do so too; true by default.
 	ShareRecords bool
@@ -123,11 +128,12 @@ type LinkConfig struct {
 	Peer     handshake.Fingerprint // of the peer's identity, unique among the links; zero if only its name is known
 	PeerName string                // by certificate or authorised key, unique among the links; with Peer both must be right
 	Endpoint netip.AddrPort        // the zero value: this side only listens
+	Knock    string                // path of what the peer's gateway.knock holds; empty for none
 	Routes   []netip.Prefix        // masked; no other link has an equal one
 	Services []ServiceConfig       // nil: all traffic to Routes is protected
 	Other    OtherTraffic          // traffic to Routes that no service names
 	Mode     handshake.Mode        // required of this peer; the gateway's
-	Suite    handshake.Suite       // the only one for this peer; the gateway's
+	Suite    handshake.Suite       // the only one for this peer, whose key is for Suite.Sig; the gateway's
 	Phase    Phase
 }
 

@@ -181,7 +181,10 @@ func TestBrokenFiles(t *testing.T) {
 		{"phase canary", lines{24: "    phase: canary"}, `24: links[0].phase: "canary" is not in this version`},
 		{"phase", lines{24: "    phase: now"}, `24: links[0].phase: "now" is not one of enforce`},
 		{"suite of a link", lines{24: "    default_suite: { kem: x25519 }"}, `24: links[0].default_suite.kem: "x25519" is not allowed in mode hybrid`},
-		{"suite of a link for another key", lines{24: "    default_suite: { sig: mldsa65 }"}, "24: links[0].default_suite.sig: a gateway has one key: want mldsa44 as in qzmq.default_suite"},
+		{"mode of a link against the own key", lines{13: "  mode: classical", 14: "  default_suite: { sig: ed25519 }", 24: "    mode: hybrid\n    default_suite: { sig: mldsa65 }"},
+			"24: links[0].mode: hybrid does not allow this gateway's own key, which is for ed25519 as qzmq.default_suite.sig says"},
+		{"empty knock", lines{3: "  identity: a.key\n  knock: \"\""}, `4: gateway.knock: "" is not a path`},
+		{"knock that is no path", lines{24: "    knock: 7"}, "24: links[0].knock: want text, got a number"},
 		{"mode of a link that its suite does not meet", lines{13: "  mode: classical", 14: "  default_suite: { kem: x25519 }", 24: "    mode: hybrid"}, "24: links[0].default_suite: x25519/mldsa44/aes256gcm/sha256 is not allowed in mode hybrid"},
 
 		// All mistakes are reported, in the order of the lines and not in that

@@ -46,8 +46,8 @@ func Parse(name string, b []byte, getenv func(string) string) (*Config, error) {
 
 // ReadIdentity reads the gateway's identity and makes the checks of the
 // configuration that need it: no link may have this gateway as its peer, and the
-// certificate, the authorities and the authorised keys must be what they are
-// taken for. Failures are reported at the lines to blame, as by Parse.
+// certificate, the authorities, the authorised keys and the knocks must be what they
+// are taken for. Failures are reported at the lines to blame, as by Parse.
 func (c *Config) ReadIdentity() (*handshake.Identity, error) {
 	id, err := ReadIdentity(c.Gateway.Identity)
 	if err != nil {

@@ -67,6 +67,7 @@ gateway:
   name: site-a
   identity: a.key
   certificate: a.cert
+  knock: own.knock
   inside:  { interface: eth1, io: xdp }
   outside: { interface: eth2.7, address: "2001:db8::1", port: 5581, udp_checksum: true }
   workers: 4
@@ -88,6 +89,7 @@ links:
   - name: site-b
     peer: ` + peerText(1) + `
     endpoint: "[2001:db8::2]:5580"
+    knock: b.knock
     routes: [10.2.0.0/24, "fd00:2::/64"]
     services:
       - { name: orders, ports: [5555-5560, 6000] }
@@ -95,7 +97,7 @@ links:
     other: drop
     phase: enforce
     mode: pq-only
-    default_suite: { kem: mlkem1024, hash: sha384 }
+    default_suite: { kem: mlkem1024, sig: ed25519+mldsa44, hash: sha384 }
   - name: site-c
     peer: ` + peerText(2) + `
     routes: [10.2.0.128/25]
@@ -115,7 +117,7 @@ links:
 	if err != nil {
 		t.Fatal(err)
 	}
-	stricter, err := handshake.ParseSuite("mlkem1024", "mldsa65", "chacha20poly1305", "sha384")
+	stricter, err := handshake.ParseSuite("mlkem1024", "ed25519+mldsa44", "chacha20poly1305", "sha384")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +126,7 @@ links:
 			Name:        "site-a",
 			Identity:    "a.key",
 			Certificate: "a.cert",
+			Knock:       "own.knock",
 			Inside:      InsideConfig{Interface: "eth1", IO: IOXDP},
 			Outside:     OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581, UDPChecksum: true},
 			Workers:     4,
@@ -146,6 +149,7 @@ links:
 			Name:     "site-b",
 			Peer:     handshake.Fingerprint{1},
 			Endpoint: netip.MustParseAddrPort("[2001:db8::2]:5580"),
+			Knock:    "b.knock",
 			Routes:   []netip.Prefix{netip.MustParsePrefix("10.2.0.0/24"), netip.MustParsePrefix("fd00:2::/64")},
 			Services: []ServiceConfig{
 				{Name: "orders", Ports: []PortRange{{5555, 5560}, {6000, 6000}}},
@@ -178,8 +182,9 @@ links:
 			Suite:    suite,
 			Phase:    PhaseEnforce,
 		}},
-		file: "a.yaml", identityLine: 4, suiteLine: 17, peerLines: []int{25, 36, 40, 42},
-		certificateLine: 5, keysLine: 22, authorityLines: []int{21, 21},
+		file: "a.yaml", identityLine: 4, suiteLine: 18, peerLines: []int{26, 38, 42, 44},
+		certificateLine: 5, keysLine: 23, authorityLines: []int{22, 22},
+		knockLine: 6, knockLines: []int{28, 37, 40, 43},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -218,7 +223,7 @@ func TestLoadWithoutFile(t *testing.T) {
 func TestReadIdentityOfConfig(t *testing.T) {
 	dir := t.TempDir()
 	key := filepath.Join(dir, "a.key")
-	own, err := CreateIdentity(key)
+	own, err := CreateIdentity(key, handshake.MLDSA44)
 	if err != nil {
 		t.Fatal(err)
 	}

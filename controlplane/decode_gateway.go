@@ -35,6 +35,9 @@ func (d *decoder) gateway(s *section, c *Config) {
 	if line, there := optional(s, "certificate", aText(), &g.Certificate, parsePath); there {
 		c.certificateLine = line
 	}
+	if line, there := optional(s, "knock", aText(), &g.Knock, parsePath); there {
+		c.knockLine = line
+	}
 	d.inside(s.section("inside"), &g.Inside)
 	d.outside(s.section("outside"), &g.Outside, g.Inside)
 	optional(s, "workers", aTextOrNumber(), &g.Workers, parseWorkers)

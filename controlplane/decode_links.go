@@ -35,6 +35,8 @@ func (d *decoder) link(s *section, c *Config, seen *linksSeen) (l LinkConfig, pe
 	optional(s, "endpoint", aText(), &l.Endpoint, func(v string) (netip.AddrPort, error) {
 		return parseEndpoint(v, c.Gateway.Outside)
 	})
+	knockLine, _ := optional(s, "knock", aText(), &l.Knock, parsePath)
+	c.knockLines = append(c.knockLines, knockLine)
 	l.Routes = d.routes(s, seen)
 	l.Services = d.services(s)
 	other, there := optional(s, "other", aText(), &l.Other, oneOf(OtherPass, OtherDrop))
@@ -42,17 +44,19 @@ func (d *decoder) link(s *section, c *Config, seen *linksSeen) (l LinkConfig, pe
 		d.fail(other, s.child("other"), "there are no services, so all traffic to the routes is protected and none is other")
 	}
 	optional(s, "phase", aText(), &l.Phase, refusing("observe", refusing("canary", oneOf(PhaseEnforce))))
-	line := d.line(s, "mode")
+	modeLine := d.line(s, "mode")
+	line := modeLine
 	if _, there := s.keys["default_suite"]; there {
 		line = d.line(s, "default_suite")
 	}
 	optional(s, "mode", aText(), &l.Mode, parseMode)
 	d.suite(s.section("default_suite"), l.Mode, &l.Suite)
+	own := c.QZMQ.DefaultSuite.Sig
 	switch {
 	case !l.Mode.Admits(l.Suite):
 		d.fail(line, s.child("default_suite"), "%v is not allowed in mode %v", l.Suite, l.Mode)
-	case l.Suite.Sig != c.QZMQ.DefaultSuite.Sig:
-		d.fail(line, s.child("default_suite.sig"), "a gateway has one key: want %v as in qzmq.default_suite", c.QZMQ.DefaultSuite.Sig)
+	case !l.Mode.Admits(l.answers(own)):
+		d.fail(modeLine, s.child("mode"), "%v does not allow this gateway's own key, which is for %v as qzmq.default_suite.sig says", l.Mode, own)
 	}
 	s.later("key_rotation", "anti_dos", "resumption")
 	s.end()

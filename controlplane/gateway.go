@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -22,11 +23,13 @@ import (
 // The order of the start is that of safety: programs that know no route yet and
 // so change nothing for any packet, the guard, the routes, the listener last. A
 // start that fails for any other reason than another gateway leaves the guard.
-func Run(ctx context.Context, cfg *Config, log *slog.Logger) (err error) {
+//
+// keyLog, for debugging, gets the keys of all that is carried; nil for no such thing.
+func Run(ctx context.Context, cfg *Config, log *slog.Logger, keyLog io.Writer) (err error) {
 	for _, err := range keepMemory() {
 		log.Warn("keys are less safe in memory than they could be", "reason", err)
 	}
-	g, err := start(cfg, log)
+	g, err := start(cfg, log, keyLog)
 	if err != nil {
 		return err
 	}
@@ -50,7 +53,7 @@ type gateway struct {
 	admin      *admin
 }
 
-func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
+func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err error) {
 	g = &gateway{cfg: cfg, log: log}
 	identity, err := cfg.ReadIdentity()
 	if err != nil {
@@ -110,8 +113,9 @@ func start(cfg *Config, log *slog.Logger) (g *gateway, err error) {
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
 		wireMTU:  g.wireMTU,
 		options:  options(c), udpChecksum: c.Outside.UDPChecksum,
-		log:   log,
-		meter: newHandshakeMeter(),
+		log:    log,
+		meter:  newHandshakeMeter(),
+		keyLog: keyLog,
 	}
 	if err = g.peering.protect(cfg.QZMQ.AntiDoS, cfg.QZMQ.Resumption); err != nil {
 		return g, err

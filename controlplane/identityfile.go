@@ -19,13 +19,14 @@ const mostKeyFile = 16 << 10
 // ReadIdentity reads a key file. A file of which the group or others may do
 // anything is refused: its key has to be taken for stolen.
 func ReadIdentity(path string) (*handshake.Identity, error) {
-	return readSecret(path, handshake.ParseKeyFile)
+	return readSecret(path, "the key", handshake.ParseKeyFile)
 }
 
-func readSecret[T any](path string, parse func([]byte) (T, error)) (secret T, err error) {
-	text, err := readRegular(path, "the key file", mostKeyFile, func(mode fs.FileMode) error {
+// readSecret reads a file that only its owner may touch. what is in it is for errors.
+func readSecret[T any](path, what string, parse func([]byte) (T, error)) (secret T, err error) {
+	text, err := readRegular(path, what+" file", mostKeyFile, func(mode fs.FileMode) error {
 		if mode&0o077 != 0 {
-			return fmt.Errorf("%s has mode %04o, which lets others than its owner at the key; it must be 0600", path, mode)
+			return fmt.Errorf("%s has mode %04o, which lets others than its owner at %s; it must be 0600", path, mode, what)
 		}
 		return nil
 	})
@@ -71,11 +72,11 @@ func readRegular(path, what string, most int64, allowed func(fs.FileMode) error)
 	return text, nil
 }
 
-// CreateIdentity makes a new identity and writes it to a new file that only its
-// owner can read. It never replaces a file: with the key, the name by which the
+// CreateIdentity makes a new identity of this algorithm and writes it to a new file
+// that only its owner can read. It never replaces a file: with the key, the name by which the
 // peers know this gateway would be gone. On an error there is no file.
-func CreateIdentity(path string) (*handshake.Identity, error) {
-	id, err := handshake.GenerateIdentity()
+func CreateIdentity(path string, alg handshake.Signature) (*handshake.Identity, error) {
+	id, err := handshake.GenerateIdentityFor(alg)
 	if err != nil {
 		return nil, fmt.Errorf("making an identity: %w", err)
 	}

@@ -52,7 +52,7 @@ func createPublic(path string, text []byte) error {
 
 // ReadAuthorityKey reads an authority's key file, under the rules of ReadIdentity.
 func ReadAuthorityKey(path string) (*handshake.AuthorityKey, error) {
-	return readSecret(path, handshake.ParseAuthorityKeyFile)
+	return readSecret(path, "the key", handshake.ParseAuthorityKeyFile)
 }
 
 // ReadAuthority reads the public file of an authority. One that others than its

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
 func TestIdentitySurvivesItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
-	made, err := CreateIdentity(path)
+	made, err := CreateIdentity(path, handshake.MLDSA44)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +34,7 @@ func TestIdentitySurvivesItsFile(t *testing.T) {
 	if read.Fingerprint() != made.Fingerprint() {
 		t.Errorf("read %v, made %v", read.Fingerprint(), made.Fingerprint())
 	}
-	other, err := CreateIdentity(path + "2")
+	other, err := CreateIdentity(path+"2", handshake.MLDSA44)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func TestIdentitySurvivesItsFile(t *testing.T) {
 func TestReadIdentityRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.key")
-	if _, err := CreateIdentity(good); err != nil {
+	if _, err := CreateIdentity(good, handshake.MLDSA44); err != nil {
 		t.Fatal(err)
 	}
 	key, err := os.ReadFile(good)
@@ -134,7 +136,7 @@ func TestCreateIdentityNeverReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []string{path, dangling} {
-		if _, err := CreateIdentity(p); !errors.Is(err, fs.ErrExist) {
+		if _, err := CreateIdentity(p, handshake.MLDSA44); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: got %v, want that it exists", p, err)
 		}
 	}
@@ -153,7 +155,7 @@ func TestCreateIdentityWhereNothingCanBeWritten(t *testing.T) {
 	}
 	path := filepath.Join(dir, "a.key")
 	err := asNobody(t, func() error {
-		_, err := CreateIdentity(path)
+		_, err := CreateIdentity(path, handshake.MLDSA44)
 		return err
 	})
 	if !errors.Is(err, fs.ErrPermission) {
@@ -162,7 +164,7 @@ func TestCreateIdentityWhereNothingCanBeWritten(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a file was left")
 	}
-	if _, err := CreateIdentity(filepath.Join(dir, "none", "a.key")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := CreateIdentity(filepath.Join(dir, "none", "a.key"), handshake.MLDSA44); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("in a directory that does not exist: %v", err)
 	}
 }

@@ -91,8 +91,11 @@ func (l *link) join(c *channel) {
 	if inner := c.path.WireMTU - dataplane.Overhead(c.path.Peer.Addr()); inner < ipv6LeastMTU {
 		l.log.Warn("IPv6 packets of 1280 bytes, which every link must carry, do not fit", "inner_mtu", inner)
 	}
-	if soon := expiring(c.conn.Session().PeerCertificate(), time.Now()); soon != "" {
-		l.log.Warn(soon)
+	// Every rotation looks again, so that a gateway that runs for months says it in time.
+	for _, certificate := range []*handshake.Certificate{l.peering.authority.certificate, c.conn.Session().PeerCertificate()} {
+		if soon := expiring(certificate, time.Now()); soon != "" {
+			l.log.Warn(soon)
+		}
 	}
 }
 

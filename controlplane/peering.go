@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -47,6 +48,7 @@ type peering struct {
 	udpChecksum   bool             // on IPv4 too
 	log           *slog.Logger
 	meter         *handshakeMeter
+	keyLog        io.Writer // nil unless the operator gives the keys away
 
 	// None of these changes while run runs.
 	links     map[string]*link  // by name
@@ -72,8 +74,8 @@ func (p *peering) addLinks(links []LinkConfig) {
 	p.suites = nil
 	for i, cfg := range links {
 		p.links[cfg.Name] = newLink(p, cfg)
-		if !slices.Contains(p.suites, cfg.Suite) {
-			p.suites = append(p.suites, cfg.Suite)
+		if s := cfg.answers(p.identity.Algorithm()); !slices.Contains(p.suites, s) {
+			p.suites = append(p.suites, s)
 		}
 		if cfg.Endpoint.IsValid() {
 			p.callers.known[sourceOf(cfg.Endpoint.Addr())] = true
@@ -81,6 +83,10 @@ func (p *peering) addLinks(links []LinkConfig) {
 		if i == 0 || weaker(cfg.Mode, p.leastMode) {
 			p.leastMode = cfg.Mode
 		}
+	}
+	if len(links) == 0 { // nobody is let in, which takes a suite of the own key all the same
+		nobody := LinkConfig{Suite: handshake.DefaultSuite()}
+		p.suites, p.leastMode = []handshake.Suite{nobody.answers(p.identity.Algorithm())}, handshake.ModeClassical
 	}
 }
 
@@ -153,6 +159,7 @@ func (p *peering) decides(peer handshake.Fingerprint) bool {
 func (p *peering) base(mode handshake.Mode, suites []handshake.Suite) handshake.Config {
 	return handshake.Config{
 		Identity: p.identity, Suites: suites, Mode: mode, Purpose: handshake.PurposeLink, Clock: sinceBoot,
+		KeyLog: p.keyLog,
 	}
 }
 
@@ -199,7 +206,7 @@ func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume boo
 	conn, err := zmtp.Initiate(ctx, nc, cfg)
 	p.meter.done("initiator", conn, err)
 	if errors.Is(err, zmtp.ErrTruncated) || errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%v gave no answer: it is silent to whoever calls another identity than its own, so it may not be %v (%w)",
+		err = fmt.Errorf("%v gave no answer: it is silent to whoever calls another identity than its own or has not its knock, so it may not be %v (%w)",
 			l.cfg.Endpoint, l.peerName(), err)
 	}
 	if err != nil {
@@ -258,9 +265,9 @@ func (p *peering) answer(ctx context.Context, nc net.Conn, source netip.Prefix, 
 		return
 	}
 	l := p.links[linkConfig.Name]
-	if s := conn.Session().Suite(); s != l.cfg.Suite {
+	if err := l.cfg.permits(conn.Session(), p.identity.Algorithm()); err != nil {
 		conn.CloseWith(handshake.AlertInsufficientSecurity)
-		l.fail("link cannot be made", fmt.Errorf("the peer asks for %v, this link is for %v alone", s, l.cfg.Suite))
+		l.fail("link cannot be made", err)
 		return
 	}
 	c, err := l.open(conn, false)

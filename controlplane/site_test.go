@@ -181,6 +181,7 @@ func (s *site) linkTo(o *site, dials bool) LinkConfig {
 		Name: fmt.Sprintf("to-%v", o.peering.local.Addr().As4()[3]),
 		Peer: o.peering.identity.Fingerprint(), Routes: []netip.Prefix{o.network}, Suite: handshake.DefaultSuite(), Phase: PhaseEnforce,
 	}
+	l.Suite.Sig = o.peering.identity.Algorithm()
 	if dials {
 		l.Endpoint = o.peering.local
 	}

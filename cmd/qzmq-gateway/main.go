@@ -3,6 +3,8 @@
 //
 //	qzmq-gateway --config FILE          run until SIGINT or SIGTERM
 //	qzmq-gateway --config FILE --check  check the configuration and exit
+//	qzmq-gateway --config FILE --keylog FILE
+//	                                    run, and give the keys of all traffic away
 //
 // Exit codes: 0 fine, 1 it failed, 2 usage.
 package main
@@ -28,13 +30,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	config := flags.String("config", "", "the configuration `FILE`")
 	check := flags.Bool("check", false, "check the configuration and exit")
+	// No key of the configuration and no variable of the environment can do this.
+	keyLogPath := flags.String("keylog", "", "append the keys of all traffic to this `FILE`, for debugging: whoever reads it reads everything")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
 		return 2
 	}
-	if *config == "" || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: qzmq-gateway --config FILE [--check]")
+	if *config == "" || flags.NArg() > 0 || *check && *keyLogPath != "" {
+		fmt.Fprintln(stderr, "usage: qzmq-gateway --config FILE [--check | --keylog FILE]")
 		return 2
 	}
 	cfg, err := controlplane.Load(*config, os.Getenv)
@@ -53,7 +57,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	if err := controlplane.Run(ctx, cfg, log); err != nil {
+	var keyLog io.Writer
+	if *keyLogPath != "" {
+		f, err := controlplane.OpenKeyLog(*keyLogPath, log)
+		if err != nil {
+			fmt.Fprintln(stderr, err)
+			return 1
+		}
+		defer f.Close()
+		keyLog = f
+	}
+	if err := controlplane.Run(ctx, cfg, log, keyLog); err != nil {
 		log.Error("gateway failed", "reason", err)
 		return 1
 	}

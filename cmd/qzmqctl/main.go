@@ -9,6 +9,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,10 +17,16 @@ import (
 	"time"
 
 	"github.com/qzmq/gateway/controlplane"
+	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
 const usage = `usage:
-  qzmqctl keygen FILE       make an identity in a new key file, print its fingerprint
+  qzmqctl keygen [--algorithm NAME] FILE
+                            make an identity in a new key file, print its fingerprint.
+                            Algorithms: mldsa44 (the default), mldsa65, mldsa87, ed25519,
+                            ed25519+mldsa44, ed25519+mldsa65
+  qzmqctl knock FILE        make a knock in a new file: the secret without which a
+                            gateway does not answer, for it and for its peers
   qzmqctl fingerprint FILE  print the fingerprint of a key file
   qzmqctl check FILE        check a gateway's configuration and its identity
 
@@ -78,8 +85,11 @@ func command(args []string) (output, error) {
 	if len(args) > 0 && args[0] == "ca" {
 		return ca(args[1:], time.Now())
 	}
+	if len(args) > 0 && args[0] == "keygen" {
+		return keygen(args[1:])
+	}
 	return onFile(args, map[string]func(string) (output, error){
-		"keygen":      keygen,
+		"knock":       knock,
 		"fingerprint": fingerprint,
 		"check":       check,
 	})
@@ -94,13 +104,32 @@ func onFile(args []string, commands map[string]func(file string) (output, error)
 	return commands[args[0]](args[1])
 }
 
-func keygen(file string) (output, error) {
-	id, err := controlplane.CreateIdentity(file)
+func keygen(args []string) (out output, err error) {
+	var name string
+	file, err := options("keygen", args, func(f *flag.FlagSet) {
+		f.StringVar(&name, "algorithm", handshake.DefaultSuite().Sig.String(), "")
+	})
 	if err != nil {
-		return output{}, err
+		return out, err
 	}
-	return output{result: id.Fingerprint().String() + "\n"}, nil
+	algorithm, err := handshake.ParseSignature(name)
+	if err != nil {
+		return out, fmt.Errorf("%q is not an algorithm of identities; qzmqctl alone lists them", name)
+	}
+	id, err := controlplane.CreateIdentity(file, algorithm)
+	if err != nil {
+		return out, err
+	}
+	out.result = id.Fingerprint().String() + "\n"
+	// A gateway has to be told; who finds it out from an error has made the key already.
+	if algorithm != handshake.DefaultSuite().Sig {
+		out.warning = fmt.Sprintf("this gateway's file needs qzmq.default_suite.sig: %v, and its peers' files the same in the default_suite of their link", algorithm)
+	}
+	return out, nil
 }
+
+// knock prints nothing: what it makes has no public half.
+func knock(file string) (output, error) { return output{}, controlplane.CreateKnock(file) }
 
 func fingerprint(file string) (output, error) {
 	id, err := controlplane.ReadIdentity(file)

@@ -19,7 +19,9 @@ func testIdentity(t testing.TB, alg Signature, b byte) *Identity {
 }
 
 // testKnock is a knock of this byte over and over.
-func testKnock(b byte) *Knock { return &Knock{secret: [knockLen]byte(bytes.Repeat([]byte{b}, knockLen))} }
+func testKnock(b byte) *Knock {
+	return &Knock{secret: [knockLen]byte(bytes.Repeat([]byte{b}, knockLen))}
+}
 
 // testGreeting is a ZMTP greeting as far as the handshake looks at it.
 func testGreeting(asServer byte) (g [greetingLen]byte) {
