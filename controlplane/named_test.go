@@ -67,3 +67,31 @@ func TestLinkByName(t *testing.T) {
 		})
 	}
 }
+
+// TestLinkWarnsOfExpiry: seven days before a certificate ends both sides say so, its
+// owner too, with every session that comes up and not at the start alone.
+func TestLinkWarnsOfExpiry(t *testing.T) {
+	key, err := handshake.GenerateAuthority(handshake.MLDSA44)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := pair(t)
+	toB, toA := a.linkTo(b, true), b.linkTo(a, false)
+	toB.Peer, toB.PeerName = handshake.Fingerprint{}, "site-2"
+	toA.Peer, toA.PeerName = handshake.Fingerprint{}, "site-1"
+	sixDaysLeft := time.Now().Add(6*24*time.Hour + time.Hour - handshake.DefaultValidity)
+	eightDaysLeft := time.Now().Add(8*24*time.Hour - handshake.DefaultValidity)
+	b.certify(key, "site-2", []netip.Prefix{b.network}, sixDaysLeft, []LinkConfig{toA})
+	a.certify(key, "site-1", []netip.Prefix{a.network}, eightDaysLeft, []LinkConfig{toB})
+	a.begin(toB)
+	b.begin(toA)
+	up(t, a, b)
+	said := func(s *site) int { return s.log.count("the certificate of site-2 expires on ") }
+	eventually(t, "both say so", 5*time.Second, func() bool { return said(a) > 0 && said(b) > 0 })
+	before := said(b)
+	a.link(b).askToDial(true)
+	eventually(t, "the owner says so again", 10*time.Second, func() bool { return said(b) > before })
+	if a.log.count("site-1 expires")+b.log.count("site-1 expires") > 0 {
+		t.Error("a certificate with eight days left is warned of")
+	}
+}

@@ -85,10 +85,36 @@ func TestCheck(t *testing.T) {
 func TestUsage(t *testing.T) {
 	b := newSites(t)
 	path := b.configure(siteA)
-	for _, args := range [][]string{nil, {"--check"}, {"--config"}, {"--colour"}, {"--config", path, "--check", "more"}, {"check", path}} {
+	for _, args := range [][]string{nil, {"--check"}, {"--config"}, {"--colour"}, {"--config", path, "--check", "more"}, {"check", path},
+		{"--config", path, "--keylog"}, {"--config", path, "--check", "--keylog", b.dir + "/keys"}, {"--keylog", b.dir + "/keys"}} {
 		if code, stdout, stderr := b.gatewayCommand(args...); code != 2 || stdout != "" || stderr == "" {
 			t.Errorf("%q: exit code %d, not 2\n%s%s", args, code, stdout, stderr)
 		}
+	}
+}
+
+// TestKeyLogIsRefused: what has to be kept is not written to, and nothing starts.
+func TestKeyLogIsRefused(t *testing.T) {
+	b := newSites(t)
+	path := b.configure(siteA)
+	key, err := os.ReadFile(b.key("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := b.dir + "/open"
+	if err := os.WriteFile(open, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{b.key("a"): "holds something else", open: "mode 0644", b.dir: "is a directory"} {
+		if code, stdout, stderr := b.gatewayCommand("--config", path, "--keylog", file); code != 1 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d\n%s%s", file, code, stdout, stderr)
+		}
+	}
+	if after, err := os.ReadFile(b.key("a")); err != nil || !bytes.Equal(after, key) {
+		t.Errorf("the key file has changed, or %v", err)
+	}
+	if _, err := os.Stat(b.dir + "/keys"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key log was made by a command that did not run: %v", err)
 	}
 }
 

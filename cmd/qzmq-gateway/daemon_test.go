@@ -56,7 +56,12 @@ func (b *testbed) gateway(s site, settings ...string) *daemon {
 
 func (b *testbed) gatewayOn(s site, config string, settings ...string) *daemon {
 	b.t.Helper()
-	cmd := b.command(s.gateway, "qzmq-gateway", "--config", config)
+	return b.gatewayWith(s, []string{"--config", config}, settings...)
+}
+
+func (b *testbed) gatewayWith(s site, args []string, settings ...string) *daemon {
+	b.t.Helper()
+	cmd := b.command(s.gateway, append([]string{"qzmq-gateway"}, args...)...)
 	cmd.Env = b.environment(s, settings...)
 	d := &daemon{process: start(b.t, cmd), b: b, at: s}
 	dial := func(ctx context.Context, _, _ string) (conn net.Conn, err error) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/qzmq/gateway/controlplane"
 )
 
 // ctl runs the tool and gives all that it leaves behind.
@@ -48,6 +50,46 @@ func TestKeygenAndFingerprint(t *testing.T) {
 	code, stdout, stderr = ctl("fingerprint", key)
 	if code != 1 || stdout != "" || !strings.Contains(stderr, "has mode 0644") {
 		t.Errorf("fingerprint of an open key: %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestKeygenOfEveryAlgorithm(t *testing.T) {
+	dir := t.TempDir()
+	for _, algorithm := range []string{"mldsa44", "mldsa65", "mldsa87", "ed25519", "ed25519+mldsa44", "ed25519+mldsa65"} {
+		key := filepath.Join(dir, algorithm)
+		code, made, warning := ctl("keygen", "--algorithm", algorithm, key)
+		if code != 0 || !strings.HasPrefix(made, "qz1") || (warning == "") != (algorithm == "mldsa44") || warning != "" && !strings.Contains(warning, algorithm) {
+			t.Errorf("%s: %d, %q, %q", algorithm, code, made, warning)
+		}
+		id, err := controlplane.ReadIdentity(key)
+		if err != nil || id.Algorithm().String() != algorithm || id.Fingerprint().String()+"\n" != made {
+			t.Errorf("%s: %v, %v", algorithm, id, err)
+		}
+	}
+	for _, algorithm := range []string{"rsa", "", "MLDSA44", "mldsa44+ed25519"} {
+		key := filepath.Join(dir, "none")
+		if code, stdout, stderr := ctl("keygen", "--algorithm", algorithm, key); code != 1 || stdout != "" || !strings.Contains(stderr, "is not an algorithm of identities") {
+			t.Errorf("%q: %d, %q, %q", algorithm, code, stdout, stderr)
+		}
+		if _, err := os.Stat(key); err == nil {
+			t.Errorf("%q: a file was left", algorithm)
+		}
+	}
+}
+
+func TestKnock(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.knock")
+	if code, stdout, stderr := ctl("knock", file); code != 0 || stdout != "" || stderr != "" {
+		t.Fatalf("%d, %q, %q", code, stdout, stderr)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the file: %v, %v", info.Mode(), err)
+	}
+	if _, err := controlplane.ReadKnock(file); err != nil {
+		t.Error(err)
+	}
+	if code, stdout, stderr := ctl("knock", file); code != 1 || stdout != "" || !strings.Contains(stderr, "file exists") {
+		t.Errorf("onto a knock: %d, %q, %q", code, stdout, stderr)
 	}
 }
 
@@ -102,7 +144,8 @@ links:
 func TestUsage(t *testing.T) {
 	t.Chdir(t.TempDir()) // where a mistaken keygen would leave its file
 	for _, args := range [][]string{
-		nil, {"keygen"}, {"keygen", "a", "b"}, {"keygen", "--force"}, {"sign", "a"}, {"", ""}, {"--help"}, {"-h", "a"},
+		nil, {"keygen"}, {"keygen", "a", "b"}, {"keygen", "--force"}, {"keygen", "--algorithm", "mldsa65"}, {"keygen", "a", "--algorithm", "mldsa65"},
+		{"knock"}, {"knock", "a", "b"}, {"knock", "--force"}, {"sign", "a"}, {"", ""}, {"--help"}, {"-h", "a"},
 		{"ca"}, {"ca", "init"}, {"ca", "init", "--force"}, {"ca", "init", "a", "b"}, {"ca", "request"}, {"ca", "issue"}, {"ca", "issue", "a"},
 		{"ca", "show"}, {"ca", "show", "--force", "a"}, {"ca", "show", "a", "b"}, {"ca", "revoke", "a"}, {"ca", "--help"},
 	} {
