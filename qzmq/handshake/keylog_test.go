@@ -127,6 +127,38 @@ func sortedLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+// TestKeyLogOpensEarlyData: the one secret that only some handshakes have.
+func TestKeyLogOpensEarlyData(t *testing.T) {
+	var atInitiator, atResponder bytes.Buffer
+	p := newPair(t)
+	p.withEarly()
+	p.initiatorConf.KeyLog, p.responderConf.KeyLog = &atInitiator, &atResponder
+	p.start()
+	hello, err := parseClientHello(p.hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random, msg := bytes.Clone(hello.random), p.i.EarlyData()
+	if len(p.fromEarly()) != len(spoken) {
+		t.Fatal("the early data was not taken")
+	}
+	if sortedLines(atInitiator.String()) != sortedLines(atResponder.String()) {
+		t.Errorf("the initiator has logged\n%s\nthe responder\n%s", &atInitiator, &atResponder)
+	}
+	secret := readKeyLog(t, atResponder.String())[fmt.Sprintf("QZMQ_INITIATOR_EARLY_SECRET %x", random)]
+	sealed, err := parseSealed(msg, typeEarlyData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plaintext, err := record.NewKeys(record.AES256GCM, record.SHA256, secret).OpenEarly(msg[:HeaderLen], sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if messages, err := parseEarly(plaintext); err != nil || len(messages) != len(spoken) {
+		t.Errorf("%d messages, %v", len(messages), err)
+	}
+}
+
 // TestKeyLogIsOffUnlessAskedFor: a machine whose config names no log has nowhere to
 // write to, at no time of its life.
 func TestKeyLogIsOffUnlessAskedFor(t *testing.T) {

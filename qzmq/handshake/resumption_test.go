@@ -37,9 +37,24 @@ func (p *pair) ends(name string, resumed bool) {
 	if p.iDone.Peer() != r || p.rDone.Peer() != i || p.iDone.Suite() != p.rDone.Suite() {
 		p.t.Errorf("%s: peers %v and %v", name, p.iDone.Peer(), p.rDone.Peer())
 	}
+	if p.iDone.PeerAlgorithm() != p.responderConf.Identity.alg || p.rDone.PeerAlgorithm() != p.initiatorConf.Identity.alg {
+		p.t.Errorf("%s: the peers' keys are for %v and %v", name, p.iDone.PeerAlgorithm(), p.rDone.PeerAlgorithm())
+	}
 	if p.iDone.resumption != nil || p.rDone.resumption != nil {
 		p.t.Errorf("%s: the resumption secret is still there", name)
 	}
+}
+
+// TestPeerAlgorithm: a policy about keys can be applied to a session that nobody signed.
+func TestPeerAlgorithm(t *testing.T) {
+	p := newPair(t)
+	p.withTickets()
+	p.initiatorConf.Identity = testIdentity(t, Ed25519MLDSA65, 1)
+	p.responderConf.Authorize = func(Fingerprint) bool { return true }
+	p.finish()
+	p.ends("signed", false)
+	p.finish()
+	p.ends("resumed", true)
 }
 
 func TestResumption(t *testing.T) {
