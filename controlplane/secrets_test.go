@@ -81,7 +81,7 @@ func secretive(t *testing.T) map[any]string {
 	keys := record.NewKeys(record.AES256GCM, record.SHA256, bytes.Repeat([]byte{1}, 32))
 	all := map[any]string{id: id.Fingerprint().String(), new(zmtp.Conn): "[session]"}
 	for _, x := range []any{authority, knock, config, initiator, door, responder, session, within, sealer, opener, keys,
-		session.DataSealer([32]byte{}, 1, 0), session.DataOpener([32]byte{}, 1, 0), record.NewBurst(1),
+		session.DataSealer([32]byte{}, 1, 0), session.DataOpener([32]byte{}, 1, 0), record.NewBurst(1), record.NewOpenBurst(1),
 		new(handshake.Cookies), new(handshake.ServerTickets), new(handshake.ClientTickets), new(handshake.SafeTopics), new(handshake.EarlyData)} {
 		all[x] = "[secret]"
 	}
