@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -175,6 +176,10 @@ func (c *channel) listen() error {
 		switch name {
 		case commandPing:
 			c.link.peering.engine.Advance(c.id, body, now)
+		case commandSpread:
+			if len(body) != 2 || !c.link.peering.engine.Reroute(c.link.cfg.Name, int(binary.BigEndian.Uint16(body))) {
+				return fmt.Errorf("%w: %s of no stream", errCommand, name)
+			}
 		case commandRotate:
 			c.link.rotate("the peer asks for it")
 		default:
@@ -190,14 +195,20 @@ var errSilentPeer = errors.New("no word from the peer")
 func (c *channel) pings(ctx context.Context) {
 	t := time.NewTicker(c.link.peering.tempo.ping)
 	defer t.Stop()
+	engine, crowd := c.link.peering.engine, crowd{queues: c.link.peering.engine.Streams()}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		if c.conn.WriteCommand(commandPing, c.link.peering.engine.Epochs(c.id)) != nil {
+		if c.conn.WriteCommand(commandPing, engine.Epochs(c.id)) != nil {
 			return
+		}
+		if stream, ok := crowd.move(engine.Arrivals(c.id)); ok {
+			if c.conn.WriteCommand(commandSpread, binary.BigEndian.AppendUint16(nil, stream)) != nil {
+				return
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ const (
 	commandReady  = "LINK_READY"
 	commandPing   = "PING"
 	commandRotate = "ROTATE"
+	commandSpread = "SPREAD"
 )
 
 const (

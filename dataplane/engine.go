@@ -194,7 +194,8 @@ func (e *Engine) Stop(link string) {
 // refresh rebuilds the link's path for the next hop of today.
 func (e *Engine) refresh(l *Link) {
 	if l.current != nil {
-		l.path.Store(newPath(l.current, e.outside[l.current.Peer.Addr()]))
+		l.route(len(l.current.Sealers))
+		l.path.Store(newPath(l.current, e.outside[l.current.Peer.Addr()], l.ports))
 	}
 }
 
@@ -283,6 +284,42 @@ func (e *Engine) Advance(id uint32, epochs []byte, now time.Time) {
 			s.openers[i].Advance(epoch, now)
 		}
 	}
+}
+
+// Arrival is where the records of a stream arrive.
+type Arrival struct {
+	Queue   int    // of the last authentic record, -1 before the first
+	Records uint64 // opened
+}
+
+// Arrivals gives the arrival of each stream of the session.
+func (e *Engine) Arrivals(id uint32) []Arrival {
+	var out []Arrival
+	if s := e.sessions[id%sessionSlots].Load(); s != nil && s.id == id {
+		for _, o := range s.openers {
+			if o == nil {
+				out = append(out, Arrival{Queue: -1})
+				continue
+			}
+			out = append(out, Arrival{int(o.Home()) - 1, o.Usage().Records})
+		}
+	}
+	return out
+}
+
+// Reroute gives the link's stream another UDP source port, so that it has a
+// chance to arrive at another queue of the peer. It is false when there is no
+// such stream.
+func (e *Engine) Reroute(link string, stream int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.links[link]
+	if l == nil || stream >= len(l.ports) {
+		return false
+	}
+	l.ports[stream] = l.freshPort()
+	e.refresh(l)
+	return true
 }
 
 func (e *Engine) removeSessions(l *Link) {

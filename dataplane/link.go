@@ -15,6 +15,8 @@ type Link struct {
 
 	current   *Path // what path was made from
 	currentID uint32
+	ports     []uint16                    // UDP source ports, by stream
+	lastPort  uint16                      // the highest so far
 	sealers   map[uint32][]*record.Sealer // by session
 	openers   map[uint32][]*record.Opener // by session, nil where there is no stream
 	past      LinkUsage                   // of sessions that are gone
@@ -22,6 +24,21 @@ type Link struct {
 
 func newLink(name string) *Link {
 	return &Link{name: name, sealers: map[uint32][]*record.Sealer{}, openers: map[uint32][]*record.Opener{}}
+}
+
+// route gives every stream a source port that has none.
+func (l *Link) route(streams int) {
+	for len(l.ports) < streams {
+		l.ports = append(l.ports, l.freshPort())
+	}
+}
+
+// freshPort is a source port that the link has not used for long.
+func (l *Link) freshPort() uint16 {
+	if l.lastPort++; l.lastPort < firstSourcePort { // the first, or all were used
+		l.lastPort = firstSourcePort
+	}
+	return l.lastPort
 }
 
 // Traffic counts records and the bytes of their payload.

@@ -18,9 +18,11 @@ type Path struct {
 	Sealers []*record.Sealer
 }
 
-// firstSourcePort is the UDP source port of the first worker's stream. Ports
-// lie above Linux's range for programs; each stream has its own, so that
-// receive-side scaling keeps a stream on one of the peer's queues.
+// firstSourcePort is the UDP source port of the first worker's stream, to begin
+// with. Ports lie above Linux's range for programs; each stream has its own, so
+// that receive-side scaling keeps a stream on one of the peer's queues. On which
+// one is a matter of the peer's hash: Engine.Reroute gives a stream another port
+// when the peer says that its streams crowd.
 const firstSourcePort = 61000
 
 // Overhead is what a record adds to an inner packet on the wire, in bytes of IP:
@@ -59,13 +61,13 @@ type lane struct {
 	listed bool // among the worker's lanes that may have an open record
 }
 
-func newPath(p *Path, hop Hop) *path {
+func newPath(p *Path, hop Hop, ports []uint16) *path {
 	out := &path{mtu: p.innerMTU(), lanes: make([]lane, len(p.Sealers))}
 	for i := range out.lanes {
 		l := &out.lanes[i]
 		l.sealer, l.shares = p.Sealers[i], p.Shares
 		if hop.Len() > 0 {
-			l.fill(p, hop, uint16(firstSourcePort+i))
+			l.fill(p, hop, ports[i])
 		}
 	}
 	return out
