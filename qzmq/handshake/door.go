@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type Door struct {
 	config Config
 	source source
 	names  []callName
+	macs   sync.Pool // of *nameMACs, which belong to one goroutine at a time
 }
 
 // callName is a name by which this listener can be called.
@@ -83,6 +85,7 @@ func newDoor(c Config, s source) (*Door, error) {
 	if len(d.names) > maxNames {
 		return nil, fmt.Errorf("handshake: config: %d names to be called by, at most %d", len(d.names), maxNames)
 	}
+	d.macs.New = func() any { return newNameMACs(d.names) }
 	return d, nil
 }
 
@@ -117,11 +120,7 @@ func (c *Config) checkResponder() error {
 // Responder makes a machine for a connection from this address. now replaces
 // Config.Now, the wall clock that certificates are compared with.
 func (d *Door) Responder(from netip.Addr, now time.Time) *Responder {
-	// The error is there beforehand for a machine that a panic left half way.
-	r := &Responder{
-		door: d, from: from, config: d.config, source: d.source,
-		state: responderWaitsClientHello, err: silently(ErrOrder),
-	}
+	r := &Responder{door: d, from: from, config: d.config, source: d.source, state: responderWaitsClientHello}
 	r.config.Now = now
 	if w := d.config.Within; w != nil {
 		r.prologue = w.prologue
@@ -164,10 +163,11 @@ func (d *Door) match(msg []byte) (clientHello, *callName, error) {
 	if err != nil {
 		return clientHello{}, nil, err
 	}
-	digest := sha256.Sum256(msg[:len(msg)-silenceMACLen])
+	m := d.macs.Get().(*nameMACs)
+	defer d.macs.Put(m)
+	m.digest = sha256.Sum256(msg[:len(msg)-silenceMACLen])
 	for i := range d.names {
-		want := d.names[i].key.ofDigest(digest)
-		if hmac.Equal(want[:], h.mac) {
+		if hmac.Equal(m.of(i), h.mac) {
 			return h, &d.names[i], nil
 		}
 	}

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -155,26 +156,60 @@ func TestEarlyAfterRetry(t *testing.T) {
 	}
 }
 
-// TestEarlyReplayed: the recorded flight, to the same store: nobody takes it again.
+// TestEarlyReplayed: the recorded flight, to the same store, while the initiator still
+// waits for its answer: it is refused, so that what was taken early is not given
+// back to be said again. Nor is it when the policy of the day has changed.
 func TestEarlyReplayed(t *testing.T) {
 	p := newPair(t)
 	p.withEarly()
 	p.start()
-	hello, flight := p.hello, p.i.EarlyData()
-	if taken := p.fromEarly(); taken == nil {
-		t.Fatal("not taken at all")
+	if reply, _, err := p.r.Handle(p.hello); reply == nil || err != nil {
+		t.Fatal(err)
 	}
-	for range 3 {
+	if _, _, err := p.r.Handle(p.i.EarlyData()); err != nil || p.r.Early() == nil {
+		t.Fatalf("not taken at all, %v", err)
+	}
+	for _, change := range []func(){func() {}, func() { p.responderConf.SafeTopics = nil }} {
+		change()
 		r := p.freshResponder()
-		reply, _, err := r.Handle(hello)
-		if h, bad := parseServerHello(reply); err != nil || bad != nil || h.psk {
-			t.Fatalf("resumed %v, %v, %v", h.psk, err, bad)
+		reply, done, err := r.Handle(p.hello)
+		refused{ErrTicketUsed, AlertHandshakeFailure, false}.check(t, "replayed", reply, done, err)
+		reply, done, err = r.Handle(p.i.EarlyData())
+		if reply != nil || done != nil || !errors.Is(err, ErrTicketUsed) || r.Early() != nil {
+			t.Errorf("its flight is taken, or answered: %x, %v", reply, err)
 		}
-		if _, _, err := r.Handle(flight); err != nil || r.Early() != nil {
-			t.Errorf("replayed: %v", err)
+		// The alert is all that the attacker gets to give the initiator.
+		i := p.i.clone()
+		if _, done, err := i.Handle(clearAlert(AlertHandshakeFailure)); done != nil || err == nil {
+			t.Errorf("the initiator goes on: %v", err)
 		}
-		p.initiatorConf.Early = nil
-		p.finish() // there is a new ticket each time; it does not open the old flight
+	}
+	// Its owner calls again, without that ticket.
+	p.initiatorConf.Early = nil
+	p.finish()
+	p.ends("again", false)
+}
+
+// TestEarlyToAForgetfulResponder is the limit that is left: to a responder that has
+// started anew the ticket is one it never gave.
+func TestEarlyToAForgetfulResponder(t *testing.T) {
+	p := newPair(t)
+	p.withEarly()
+	p.start()
+	if _, _, err := p.r.Handle(p.hello); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.r.Handle(p.i.EarlyData()); err != nil || p.r.Early() == nil {
+		t.Fatalf("not taken at all, %v", err)
+	}
+	p.responderConf.ServerTickets, _ = NewServerTickets(testLifetime)
+	p.r = p.freshResponder()
+	if taken := p.fromEarly(); taken != nil {
+		t.Errorf("taken early again: %q", taken)
+	}
+	p.ends("after a restart", false)
+	if m := p.iDone.RejectedEarly(); !reflect.DeepEqual(m, spoken) {
+		t.Errorf("given back %q", m)
 	}
 }
 

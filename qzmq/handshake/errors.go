@@ -23,6 +23,7 @@ var (
 	ErrRetry                error = &fault{"the Retry was not made by someone who knows whom we called", AlertHandshakeFailure}
 	ErrCookie               error = &fault{"the cookie is wrong or too old, after a Retry", AlertHandshakeFailure}
 	ErrBinder               error = &fault{"the initiator does not have the key that its ticket names", AlertHandshakeFailure}
+	ErrTicketUsed           error = &fault{"the ticket was used before: the ClientHello was sent again, or is not of its owner", AlertHandshakeFailure}
 	ErrSilenceMAC           error = &fault{"the ClientHello was not made for this identity", AlertHandshakeFailure}
 	ErrUnsupportedExtension error = &fault{"an extension is unknown or has no place here", AlertUnsupportedExtension}
 	ErrNoCommonSuite        error = &fault{"no offered suite is allowed here", AlertHandshakeFailure}
@@ -103,8 +104,10 @@ func inClear(reason error) *Error {
 }
 
 func alertOf(reason error) Alert {
-	var f *fault
-	if errors.As(reason, &f) {
+	// Most often it is not wrapped, and looking first saves a stranger's refusal
+	// two allocations.
+	f, ok := reason.(*fault)
+	if ok || errors.As(reason, &f) {
 		return f.alert
 	}
 	var p *PeerAlert

@@ -129,7 +129,7 @@ func TestSelfie(t *testing.T) {
 	id, _, _, _ := h.psk(p.hello)
 	own := p.initiatorConf
 	own.ServerTickets, own.Authorize = p.responderConf.ServerTickets, func(Fingerprint) bool { return true }
-	tk := own.ServerTickets.find(own.Clock(), id)
+	tk := own.ServerTickets.at(t, own.Clock(), id)
 	tk.own, tk.peer = own.Identity.Fingerprint(), own.Identity.Fingerprint()
 	r, err := NewResponder(own)
 	if err != nil {

@@ -47,6 +47,8 @@ type Responder struct {
 	drops    bool   // an EarlyData is under way that followed the ClientHello of the Retry
 	early    []EarlyMessage
 
+	turn func(ticket bool) (leave func(), err error)
+
 	pending *pending // between ServerHello and ClientKey
 }
 
@@ -90,6 +92,20 @@ func (r *Responder) Greetings(initiator, responder [64]byte) {
 	r.prologue = prologueZMTP(&initiator, &responder)
 }
 
+// TakeTurns makes the machine call take before each step that does public-key work,
+// and leave when that is done. ticket says that the initiator has shown the key of
+// a ticket. take may wait; its error ends the handshake. What comes before, a
+// stranger's wrong MAC, a Retry, a bad binder, takes no turn.
+func (r *Responder) TakeTurns(take func(ticket bool) (leave func(), err error)) { r.turn = take }
+
+// takeTurn is for a step of a handshake that is resumed, or is not.
+func (r *Responder) takeTurn(ticket bool) (leave func(), err error) {
+	if r.turn == nil {
+		return func() {}, nil
+	}
+	return r.turn(ticket)
+}
+
 // Handle takes one whole message. ClientHello gives the ServerHello or a Retry as
 // reply, EarlyData gives nothing, ClientKey gives the Finished and the session.
 // With an error, reply is the alert to send, or nil.
@@ -118,6 +134,9 @@ func (r *Responder) Handle(msg []byte) (reply []byte, done *Session, err error) 
 		// The session is out and lives on; only this machine is over.
 		e = untold(ErrUnexpectedMessage)
 	case responderFailed:
+		if r.err == nil {
+			r.err = silently(ErrOrder) // a panic left the machine half way
+		}
 		return nil, nil, r.err
 	}
 	if r.pending != nil {
@@ -175,11 +194,20 @@ func (r *Responder) answer(h *clientHello, msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resumed, err := r.resume(h, msg, suite)
+	resumed, err := r.redeem(h, msg)
 	if err != nil {
 		return nil, err
 	}
 	defer resumed.wipe()
+	leave, err := r.takeTurn(resumed != nil)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if resumed != nil && !r.stillGood(resumed, h.purpose, suite) {
+		resumed.wipe()
+		resumed = nil
+	}
 	psk := make([]byte, suite.Hash.Size())
 	if resumed != nil {
 		psk = resumed.psk

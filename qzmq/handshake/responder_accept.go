@@ -14,6 +14,11 @@ func (r *Responder) clientKey(msg []byte) ([]byte, *Session, *Error) {
 	if alert := peerAlert(msg); alert != nil {
 		return nil, nil, untold(alert)
 	}
+	leave, err := r.takeTurn(p.resumed != nil)
+	if err != nil {
+		return nil, nil, inClear(err)
+	}
+	defer leave()
 	f, peer, t7, err := r.authenticate(msg, p)
 	if err != nil {
 		return nil, nil, inClear(err)

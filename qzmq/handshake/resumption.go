@@ -93,18 +93,19 @@ func (h *clientHello) withPSK(t *ticket, prologue []byte) {
 	copy(h.extensions[len(h.extensions)-n:], mac)
 }
 
-// resume looks up what a ClientHello offers. It gives the ticket, deleted from the
-// store, if the session is resumed with it, and nil for a full handshake. The only
-// error is ErrBinder, and then the ticket stays.
-func (r *Responder) resume(h *clientHello, msg []byte, suite Suite) (*ticket, error) {
+// redeem gives the ticket that a ClientHello offers, deleted from the store, and
+// nil for a full handshake. Errors are ErrBinder, and then the ticket stays, and
+// ErrTicketUsed.
+func (r *Responder) redeem(h *clientHello, msg []byte) (*ticket, error) {
 	c := &r.config
 	id, mac, partial, ok := h.psk(msg)
 	if !ok || c.ServerTickets == nil {
 		return nil, nil
 	}
-	t := c.ServerTickets.find(c.Clock(), id)
+	now := c.Clock()
+	t, err := c.ServerTickets.find(now, id)
 	if t == nil {
-		return nil, nil
+		return nil, err
 	}
 	if !hmac.Equal(binder(t.suite.Hash, t.psk, r.prologue, partial), mac) {
 		t.wipe()
@@ -112,9 +113,9 @@ func (r *Responder) resume(h *clientHello, msg []byte, suite Suite) (*ticket, er
 	}
 	// Whoever is first has it. From here on nobody else can use it, whether it
 	// does for this handshake or not.
-	if !c.ServerTickets.spend(id) || !r.stillGood(t, h.purpose, suite) {
+	if spent, err := c.ServerTickets.spend(now, id); !spent {
 		t.wipe()
-		return nil, nil
+		return nil, err
 	}
 	return t, nil
 }

@@ -172,20 +172,40 @@ func TestTicketChain(t *testing.T) {
 	}
 }
 
-// TestTicketOnce: the same ClientHello twice, at one responder or two.
+// TestTicketOnce: the same ClientHello again is refused, before anything that costs.
 func TestTicketOnce(t *testing.T) {
 	p := newPair(t)
-	p.withTickets()
+	clock := p.withTickets()
 	p.finish()
 	p.start()
-	for n, want := range []bool{true, false, false} {
-		reply, _, err := p.freshResponder().Handle(p.hello)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h, err := parseServerHello(reply); err != nil || h.psk != want {
-			t.Errorf("time %d: resumed %v, %v", n+1, h.psk, err)
-		}
+	reply, _, err := p.freshResponder().Handle(p.hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := parseServerHello(reply); err != nil || !h.psk {
+		t.Errorf("resumed %v, %v", h.psk, err)
+	}
+	again := func(name string) {
+		t.Helper()
+		r := p.freshResponder()
+		r.TakeTurns(func(bool) (func(), error) {
+			t.Errorf("%s: public-key work", name)
+			return func() {}, nil
+		})
+		reply, done, err := r.Handle(p.hello)
+		refused{ErrTicketUsed, AlertHandshakeFailure, false}.check(t, name, reply, done, err)
+	}
+	again("at once")
+	p.responderConf.ServerTickets.Expire(clock.now)
+	clock.now += testLifetime - 1
+	again("as long as it could have been used")
+	if n := p.responderConf.ServerTickets.Used(); n != 1 {
+		t.Errorf("%d names of used tickets", n)
+	}
+	clock.now++
+	reply, _, err = p.freshResponder().Handle(p.hello)
+	if h, bad := parseServerHello(reply); err != nil || bad != nil || h.psk {
+		t.Errorf("when it is forgotten: resumed %v, %v, %v", h.psk, err, bad)
 	}
 	if p.initiatorConf.ClientTickets.Len() != 0 {
 		t.Error("the initiator keeps a ticket that it has offered")

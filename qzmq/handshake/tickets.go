@@ -11,7 +11,8 @@ import (
 // A ticket is 16 random bytes that name a PSK in the memory of both sides. There
 // is no key that seals tickets, so nobody can steal one, and a ticket is used once
 // because it is deleted then. After a restart, or at another gateway, the name
-// means nothing and the handshake is a full one.
+// means nothing and the handshake is a full one. tickets_used.go has what is left of
+// a ticket when it is used.
 
 // Bounds of a store: of each peer, and of all. The oldest makes room.
 const (
@@ -40,7 +41,10 @@ type ticket struct {
 
 // ServerTickets are the PSKs of a process's responders. Any number of goroutines
 // may use it.
-type ServerTickets struct{ shelf }
+type ServerTickets struct {
+	shelf
+	used usedTickets
+}
 
 // ClientTickets are those of its initiators. The two are separate types, so that a
 // gateway that is both cannot be made to resume a session with itself.
@@ -50,6 +54,7 @@ type ClientTickets struct{ shelf }
 // after its peers last signed; it lies between 1 s and 7 days.
 func NewServerTickets(lifetime time.Duration) (*ServerTickets, error) {
 	s := new(ServerTickets)
+	s.used.init(lifetime)
 	return s, s.init(lifetime)
 }
 
@@ -160,27 +165,45 @@ func (s *shelf) Len() int {
 	return s.order.Len()
 }
 
-// find gives a copy of the ticket, nil if there is none at now.
-func (s *ServerTickets) find(now time.Duration, id ticketID) *ticket {
+// find gives a copy of the ticket, nil if there is none at now. The only error is
+// ErrTicketUsed.
+func (s *ServerTickets) find(now time.Duration, id ticketID) (*ticket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.used.has(now, id) {
+		return nil, ErrTicketUsed
+	}
 	e, ok := s.ids[id]
 	if !ok || e.Value.(*ticket).expires <= now {
-		return nil
+		return nil, nil
 	}
-	return e.Value.(*ticket).copy()
+	return e.Value.(*ticket).copy(), nil
 }
 
-// spend deletes a ticket whose binder has verified. It is true for one caller
-// only, however many have found the ticket.
-func (s *ServerTickets) spend(id ticketID) bool {
+// spend deletes a ticket whose binder has verified and remembers its name. It is
+// true for one caller only, however many have found the ticket: ErrTicketUsed
+// tells the others. Without an error and not true, the ticket is gone in another
+// way, or its name cannot be remembered.
+func (s *ServerTickets) spend(now time.Duration, id ticketID) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.ids[id]
-	if ok {
-		s.remove(e)
+	if s.used.has(now, id) {
+		return false, ErrTicketUsed
 	}
-	return ok
+	e, ok := s.ids[id]
+	if !ok {
+		return false, nil
+	}
+	ok = s.used.add(now, e.Value.(*ticket))
+	s.remove(e)
+	return ok, nil
+}
+
+// Used is how many names of used tickets are remembered.
+func (s *ServerTickets) Used() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.used.order)
 }
 
 // take removes and gives the newest ticket that fits, nil if there is none. With

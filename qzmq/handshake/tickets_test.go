@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,16 @@ func numbered(peer, n int) *ticket {
 	return t
 }
 
+// at gives what find does, where no ticket has been used.
+func (s *ServerTickets) at(t *testing.T, now time.Duration, id ticketID) *ticket {
+	t.Helper()
+	found, err := s.find(now, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 func TestTicketBounds(t *testing.T) {
 	s, err := NewServerTickets(time.Hour)
 	if err != nil {
@@ -26,8 +37,8 @@ func TestTicketBounds(t *testing.T) {
 	for _, x := range []*ticket{a, b, c} {
 		s.put(0, x)
 	}
-	if s.Len() != TicketsPerPeer || s.find(0, a.id) != nil || s.find(0, b.id) == nil || s.find(0, c.id) == nil {
-		t.Errorf("%d tickets of one peer, the oldest %v", s.Len(), s.find(0, a.id))
+	if s.Len() != TicketsPerPeer || s.at(t, 0, a.id) != nil || s.at(t, 0, b.id) == nil || s.at(t, 0, c.id) == nil {
+		t.Errorf("%d tickets of one peer, the oldest %v", s.Len(), s.at(t, 0, a.id))
 	}
 	if a.psk[0] != 0 || b.psk[0] != 1 {
 		t.Error("what makes room is not wiped, or what stays is")
@@ -38,7 +49,7 @@ func TestTicketBounds(t *testing.T) {
 	if s.Len() != MaxTickets || len(s.ids) != MaxTickets || len(s.peers) != MaxTickets {
 		t.Errorf("%d tickets, %d names, %d peers", s.Len(), len(s.ids), len(s.peers))
 	}
-	if s.find(0, numbered(0, 10+99+2).id) == nil || s.find(0, b.id) != nil {
+	if s.at(t, 0, numbered(0, 10+99+2).id) == nil || s.at(t, 0, b.id) != nil {
 		t.Error("not the oldest made room")
 	}
 	s.Expire(time.Hour - 1)
@@ -99,27 +110,39 @@ func TestTicketRace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 200 {
-		var spent, taken atomic.Int32
+		var spent, refused, taken atomic.Int32
 		x := numbered(n, n)
 		server.put(0, x)
 		client.put(0, numbered(n, n))
 		var wait sync.WaitGroup
 		for range 8 {
 			wait.Go(func() {
-				if tk := server.find(0, x.id); tk != nil && tk.psk[0] == 1 && server.spend(x.id) {
-					spent.Add(1)
-				}
-				server.put(0, numbered(n+1000, n+1000))
-				server.Expire(0)
-				server.Revoke(numbered(n+1000, 0).peer)
-				if client.take(0, x.peer, func(*ticket) bool { return true }) != nil {
-					taken.Add(1)
+				defer func() {
+					server.put(0, numbered(n+1000, n+1000))
+					server.Expire(0)
+					server.Revoke(numbered(n+1000, 0).peer)
+					if client.take(0, x.peer, func(*ticket) bool { return true }) != nil {
+						taken.Add(1)
+					}
+				}()
+				if tk, err := server.find(0, x.id); tk != nil && tk.psk[0] == 1 {
+					var first bool
+					if first, err = server.spend(0, x.id); first {
+						spent.Add(1)
+						return
+					}
+					refused.Add(1)
+					if !errors.Is(err, ErrTicketUsed) {
+						t.Error(err)
+					}
+				} else if refused.Add(1); !errors.Is(err, ErrTicketUsed) {
+					t.Error(err)
 				}
 			})
 		}
 		wait.Wait()
-		if spent.Load() != 1 || taken.Load() != 1 {
-			t.Fatalf("spent %d times, taken %d times", spent.Load(), taken.Load())
+		if spent.Load() != 1 || refused.Load() != 7 || taken.Load() != 1 {
+			t.Fatalf("spent %d times, refused %d times, taken %d times", spent.Load(), refused.Load(), taken.Load())
 		}
 	}
 }
@@ -139,11 +162,13 @@ func TestResumeAtOnce(t *testing.T) {
 		wait.Go(func() {
 			r := d.Responder(testAddr, time.Time{})
 			r.Greetings(p.rSees[0], p.rSees[1])
-			reply, _, err := r.Handle(p.hello)
-			if h, bad := parseServerHello(reply); err != nil || bad != nil {
-				t.Errorf("%v, %v", err, bad)
-			} else if h.psk {
+			reply, done, err := r.Handle(p.hello)
+			if err != nil {
+				refused{ErrTicketUsed, AlertHandshakeFailure, false}.check(t, "the others", reply, done, err)
+			} else if h, bad := parseServerHello(reply); bad == nil && h.psk {
 				resumed.Add(1)
+			} else {
+				t.Errorf("a full handshake, %v", bad)
 			}
 		})
 	}

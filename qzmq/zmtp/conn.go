@@ -17,6 +17,7 @@ import (
 type Conn struct {
 	nc        net.Conn
 	config    handshake.Config // for rotations
+	turns     *Turns           // likewise, of the responder; nil does not bound them
 	initiator bool
 	took      time.Duration
 	early     []handshake.EarlyMessage
@@ -66,7 +67,7 @@ func newConn(x *exchange, s *handshake.Session) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{
-		nc: x.nc, config: x.config, initiator: s.Initiator(), took: time.Since(x.began), early: x.early,
+		nc: x.nc, config: *x.config, turns: x.turns, initiator: s.Initiator(), took: time.Since(x.began), early: x.early,
 		options: defaultOptions(), in: x.in, session: s, within: within,
 	}
 	c.sealer, c.opener = s.Records()

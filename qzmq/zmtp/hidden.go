@@ -13,3 +13,10 @@ func (c *Conn) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[session]") }
 
 // LogValue implements [slog.LogValuer].
 func (c *Conn) LogValue() slog.Value { return slog.StringValue("[session]") }
+
+// Format implements [fmt.Formatter] for every verb: a Door holds an identity and
+// perhaps a knock.
+func (d *Door) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[door]") }
+
+// LogValue implements [slog.LogValuer].
+func (d *Door) LogValue() slog.Value { return slog.StringValue("[door]") }

@@ -17,7 +17,7 @@ import (
 // package, a reason of package handshake (errors.As for a *handshake.PeerAlert
 // tells what the peer said), os.ErrDeadlineExceeded or the cause of ctx.
 func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
-	return establish(ctx, nc, cfg, func(x *exchange) (*handshake.Session, error) {
+	return establish(ctx, &exchange{nc: nc, config: &cfg}, func(x *exchange) (*handshake.Session, error) {
 		x.began = time.Now()
 		machine, err := handshake.NewInitiator(cfg)
 		if err != nil {
@@ -45,51 +45,25 @@ func Initiate(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, er
 	})
 }
 
-// Respond opens a session on nc, as the side that is called; otherwise as
-// Initiate. Until the initiator has shown that it knows whom it calls, nc gets
-// no byte from us.
-func Respond(ctx context.Context, nc net.Conn, cfg handshake.Config) (*Conn, error) {
-	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok && !cfg.PeerAddr.IsValid() {
-		cfg.PeerAddr = tcp.AddrPort().Addr()
-	}
-	if !cfg.PeerAddr.IsValid() {
-		cfg.Cookies, cfg.CookieDemanded = nil, nil
-	}
-	return establish(ctx, nc, cfg, func(x *exchange) (*handshake.Session, error) {
-		machine, err := handshake.NewResponder(cfg)
-		if err != nil {
-			return nil, err
-		}
-		own := NewGreeting(Mechanism, true)
-		peer, err := x.greeting(&own)
-		if err != nil {
-			return nil, err
-		}
-		machine.Greetings(peer, own)
-		x.out = append(x.out, own[:]...) // goes with the first answer, if there is one
-		session, err := x.run(machine.Handle, handshake.MaxClientHello)
-		x.early = machine.Early()
-		return session, err
-	})
-}
-
 // exchange is a handshake going on. It belongs to one goroutine.
 type exchange struct {
 	nc     net.Conn
-	config handshake.Config
+	config *handshake.Config // not changed
+	turns  *Turns            // the responder's; nil does not bound them
+	class  int               // of the caller, for a turn
 	in     inbuf
 	out    []byte    // to be sent before the next message
+	until  time.Time // the end of the stage
 	began  time.Time // when the ClientHello was begun, or had arrived
 	early  []handshake.EarlyMessage
 }
 
 // establish runs a handshake and makes its session a Conn.
-func establish(ctx context.Context, nc net.Conn, cfg handshake.Config,
-	shake func(*exchange) (*handshake.Session, error)) (*Conn, error) {
+func establish(ctx context.Context, x *exchange, shake func(*exchange) (*handshake.Session, error)) (*Conn, error) {
+	nc := x.nc
 	// Closing ends whatever read or write is under way, and cannot be undone by
 	// a deadline that is set at the same moment.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	x := &exchange{nc: nc, config: cfg}
 	err := x.stage()
 	var session *handshake.Session
 	if err == nil {
@@ -110,13 +84,23 @@ func establish(ctx context.Context, nc net.Conn, cfg handshake.Config,
 			session.Close()
 		}
 		nc.Close()
-		return nil, fmt.Errorf("zmtp: handshake: %w", err)
+		return nil, &failed{err}
 	}
 	return conn, nil
 }
 
+// failed is an error of a handshake. It is put into words only for who reads it,
+// since most are of strangers and nobody does.
+type failed struct{ reason error }
+
+func (f *failed) Error() string { return "zmtp: handshake: " + f.reason.Error() }
+func (f *failed) Unwrap() error { return f.reason }
+
 // stage gives the next flight its time.
-func (x *exchange) stage() error { return x.nc.SetDeadline(time.Now().Add(stageTimeout)) }
+func (x *exchange) stage() error {
+	x.until = time.Now().Add(stageTimeout)
+	return x.nc.SetDeadline(x.until)
+}
 
 // greeting reads the peer's greeting, and refuses it at the first wrong byte.
 func (x *exchange) greeting(own *Greeting) (Greeting, error) {

@@ -6,9 +6,8 @@
    a good binder, and a ServerHello or Finished of the responder for a hello: those are known by the
    connection that made them.
 
-   Early data is one flight. It may be taken early and then, after a full handshake with the same hello, once
-   more late; ONCE asks whether it is not, REFUSE_USED is the rule under which that holds: a hello whose
-   ticket is known to be used is refused.
+   Early data is one flight. It reaches the application once, early or late, because the names of used tickets
+   are remembered and a hello that offers one is refused.
    Bounds: TICKETS tickets of the initiator, each for one hello; CONNECTIONS at the responder. */
 #define TICKETS 2
 #define CONNECTIONS 3
@@ -55,10 +54,7 @@ end:	do
 }
 
 inline once(t) {
-	assert(early[t] <= 1 && late[t] <= 1);
-#ifdef ONCE
 	assert(early[t] + late[t] <= 1);
-#endif
 }
 
 /* The PSK is accepted, and the early data with it. */
@@ -85,12 +81,12 @@ end:	do
 			ticket[t] = SPENT;
 			resume(t, k)
 #endif
-#ifdef REFUSE_USED
-		:: ticket[t] == SPENT -> t = 0
-		:: ticket[t] == NEVER -> whole[PAIR(t, k)] = true; state = FULL
+#ifdef FORGET_USED            /* broken: a used ticket is as unknown as any other */
+		:: ticket[t] == SPENT -> whole[PAIR(t, k)] = true; state = FULL
 #else
-		:: else -> whole[PAIR(t, k)] = true; state = FULL
+		:: ticket[t] == SPENT -> state = FAILED; t = 0
 #endif
+		:: ticket[t] == NEVER -> whole[PAIR(t, k)] = true; state = FULL
 		fi }
 	:: atomic { state == FOUND -> ticket[t] = SPENT; resume(t, k) }
 	:: atomic { state == LISTENS && (hello[0] || hello[1]) -> /* a hello of the intruder: a good name, a bad binder */
@@ -110,8 +106,8 @@ end:	do
 	od
 }
 
-/* Tickets fall out of the store unused (its bound, a lifetime); the names of used ones stay as long as
-   they could be used. */
+/* Tickets fall out of the store unused (its bound, a lifetime); the names of used ones stay longer than
+   an initiator waits for its answer. */
 proctype Store() {
 end:	atomic { !forgotten -> forgotten = true;
 #ifdef RESTART                /* a responder that starts anew does not know which tickets were used */
