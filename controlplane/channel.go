@@ -59,6 +59,10 @@ func (c *channel) rank() int {
 // the openers of a peer that may have been about to use them.
 func (l *link) setUp(conn *zmtp.Conn, dialled bool) (c *channel, err error) {
 	p := l.peering
+	// The session that the data keys come from is replaced with its connection.
+	if err := conn.Configure(zmtp.Options{Lifetime: zmtp.Lifetime{Never: true}}); err != nil {
+		return nil, err
+	}
 	if err := conn.SetReadDeadline(time.Now().Add(setupTime)); err != nil {
 		return nil, fmt.Errorf("set the deadline of the link set-up: %w", err)
 	}

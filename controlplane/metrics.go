@@ -63,6 +63,9 @@ var (
 	shared       = desc("queue_shared_packets_total", "Packets that came second or later in their record, sealed (out) and opened (in).", queueLabels...)
 	answered     = desc("icmp_errors_total", "ICMP errors sent for packets that could not be carried.", "queue")
 
+	turnsTaken = desc("handshake_turns_total", "Turns at public-key work that callers have taken, were refused because too many waited, or gave up.", "caller", "result")
+	turnsWait  = desc("handshake_turn_wait_longest_seconds", "The longest that a turn at public-key work was waited for.", "caller")
+
 	linkUp      = desc("link_up", "1 while the link has a control connection and keys.", "link", "peer")
 	linkRecords = desc("link_packets_total", "Records sealed (out) and opened (in) for a link.", linkLabels...)
 	linkBytes   = desc("link_bytes_total", "Bytes of inner packets for a link.", linkLabels...)
@@ -84,7 +87,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
-		steered, steeredBytes, socketInfo, socketEvents,
+		steered, steeredBytes, socketInfo, socketEvents, turnsTaken, turnsWait,
 	} {
 		d <- one
 	}
@@ -123,6 +126,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		if born != 0 {
 			gauge(sessionAge, (sinceBoot() - born).Seconds(), name)
 		}
+	}
+	strangers, known := c.g.peering.turns.Stats()
+	for caller, s := range map[string]zmtp.TurnStats{"stranger": strangers, "known": known} {
+		count(turnsTaken, s.Taken, caller, "taken")
+		count(turnsTaken, s.Refused, caller, "refused")
+		count(turnsTaken, s.Late, caller, "late")
+		gauge(turnsWait, s.Longest.Seconds(), caller)
 	}
 	for _, p := range []struct {
 		name string
@@ -186,6 +196,9 @@ func (l *link) state() (name string, up float64, born time.Duration) {
 
 // handshakeResult names a failure by its alert, or says that there was none.
 func handshakeResult(err error) string {
+	if errors.Is(err, zmtp.ErrBusy) {
+		return "too_many_waiting"
+	}
 	var e *handshake.Error
 	if errors.As(err, &e) {
 		return e.Alert.String()

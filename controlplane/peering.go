@@ -48,7 +48,8 @@ type peering struct {
 	udpChecksum   bool             // on IPv4 too
 	log           *slog.Logger
 	meter         *handshakeMeter
-	keyLog        io.Writer // nil unless the operator gives the keys away
+	keyLog        io.Writer   // nil unless the operator gives the keys away
+	turns         *zmtp.Turns // of the public-key work that callers cause
 
 	// None of these changes while run runs.
 	links     map[string]*link  // by name
@@ -58,6 +59,7 @@ type peering struct {
 
 // protect makes what guards against callers and what resumes sessions.
 func (p *peering) protect(a AntiDoSConfig, r ResumptionConfig) (err error) {
+	p.turns = zmtp.NewTurns()
 	if p.callers, err = newCallers(a, p.log); err != nil || !r.Enabled {
 		return err
 	}
@@ -221,6 +223,12 @@ func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume boo
 
 // accept takes connections until the listener closes.
 func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.WaitGroup) {
+	door, err := p.door()
+	if err != nil {
+		p.log.Error("callers cannot be answered", "error", err)
+		listener.Close()
+		return
+	}
 	for {
 		nc, err := listener.Accept()
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
@@ -237,18 +245,22 @@ func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.W
 			nc.Close()
 			continue
 		}
-		all.Go(func() { p.answer(ctx, nc, source, leave) })
+		all.Go(func() { p.answer(ctx, door, nc, source, leave) })
 	}
 }
 
-// answer runs the handshake of a caller, and the link if it is one of ours.
-func (p *peering) answer(ctx context.Context, nc net.Conn, source netip.Prefix, leave func()) {
-	bounded, cancel := context.WithTimeout(ctx, handshakeTime)
+// door is what all callers come through.
+func (p *peering) door() (*zmtp.Door, error) {
 	cfg := p.base(p.leastMode, p.suites)
 	p.authority.answering(&cfg, time.Now())
-	cfg.ServerTickets, cfg.Cookies = p.serverTickets, p.callers.cookies
-	cfg.PeerAddr, cfg.CookieDemanded = source.Addr(), p.callers.cookieDemanded
-	conn, err := zmtp.Respond(bounded, nc, cfg)
+	cfg.ServerTickets, cfg.Cookies, cfg.CookieDemanded = p.serverTickets, p.callers.cookies, p.callers.cookieDemanded
+	return zmtp.NewDoor(cfg, p.turns)
+}
+
+// answer runs the handshake of a caller, and the link if it is one of ours.
+func (p *peering) answer(ctx context.Context, door *zmtp.Door, nc net.Conn, source netip.Prefix, leave func()) {
+	bounded, cancel := context.WithTimeout(ctx, handshakeTime)
+	conn, err := door.Respond(bounded, nc, zmtp.Caller{Addr: source.Addr(), Known: p.callers.known[source]})
 	cancel()
 	leave()
 	p.meter.done("responder", conn, err)

@@ -75,6 +75,14 @@ func (b *batch) command(name string, data []byte, last bool, padTo int) {
 	b.last = last
 }
 
+// volume is what the complete records of the batch hold.
+func (b *batch) volume() (records, bytes int) {
+	for i, end := range b.ends {
+		bytes += end - b.starts[i]
+	}
+	return len(b.ends), bytes
+}
+
 // seal seals what is not sealed yet; all records are complete. The first may
 // have a short head, which stands at the end of its room.
 func (b *batch) seal(s *record.StreamSealer) error {

@@ -26,6 +26,10 @@ type Conn struct {
 	closing  atomic.Bool // the session is over for us, for whatever reason
 	worn     atomic.Bool // its keys near their end
 	renewing atomic.Bool // a rotation that the peer has asked for is under way
+	wishing  atomic.Bool // likewise, of one that our Lifetime asks for
+	due      due         // what of our Lifetime; set before use
+	records  atomic.Uint64
+	bytes    atomic.Uint64 // of the session, both ways: lifetime.go
 
 	// The reading goroutine's: read.go and message.go.
 	in       inbuf
@@ -45,6 +49,8 @@ type Conn struct {
 	within   *handshake.Rehandshake // of session
 	rotation *rotation              // nil when none is under way
 	rotated  time.Time              // when the last one ended, or at the responder began
+	born     time.Duration          // when session began, by due.clock
+	aging    *time.Timer            // nil when its age does not matter
 
 	// Writing: write.go. Locks are taken in this order.
 	messages sync.Mutex // held from a message's first frame to its last
@@ -68,11 +74,11 @@ func newConn(x *exchange, s *handshake.Session) (*Conn, error) {
 	}
 	c := &Conn{
 		nc: x.nc, config: *x.config, turns: x.turns, initiator: s.Initiator(), took: time.Since(x.began), early: x.early,
-		options: defaultOptions(), in: x.in, session: s, within: within,
+		in: x.in, session: s, within: within,
 	}
 	c.sealer, c.opener = s.Records()
 	c.in.eager = largeBuf
-	return c, nil
+	return c, c.Configure(Options{})
 }
 
 // Early is what the initiator said before the handshake was over, nil for nothing;
@@ -108,6 +114,7 @@ func (c *Conn) CloseWith(alert handshake.Alert) error {
 		return nil
 	}
 	c.abandonRotation(net.ErrClosed)
+	c.stopAging()
 	if alert == handshake.AlertNone {
 		return c.nc.Close()
 	}

@@ -83,6 +83,9 @@ func establish(ctx context.Context, x *exchange, shake func(*exchange) (*handsha
 		if session != nil {
 			session.Close()
 		}
+		if conn != nil {
+			conn.CloseWith(handshake.AlertNone) // ctx ended in the last moment
+		}
 		nc.Close()
 		return nil, &failed{err}
 	}

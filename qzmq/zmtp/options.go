@@ -25,6 +25,8 @@ type Options struct {
 	// it costs the connection; negative is for ever, as a socket under back
 	// pressure wants it. 0 means DefaultWriteTimeout.
 	WriteTimeout time.Duration
+	// Lifetime is when the session is replaced by a new one.
+	Lifetime Lifetime
 	// Rotated is told of the end of every rotation: the session that has
 	// replaced the old one, or why there is none. It must not block, nor call the
 	// Conn. nil is fine.
@@ -61,6 +63,13 @@ func (c *Conn) Configure(o Options) error {
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = d.WriteTimeout
 	}
+	due, err := c.dueBy(o.Lifetime)
+	if err != nil {
+		return err
+	}
 	c.options = o
+	c.rotating.Lock()
+	defer c.rotating.Unlock()
+	c.live(due)
 	return nil
 }

@@ -82,6 +82,7 @@ func (c *Conn) endRead(err error) error {
 	c.readErr = err
 	c.closing.Store(true)
 	c.abandonRotation(err)
+	c.stopAging()
 	if c.nextSession != nil {
 		c.nextSession.Close() // nobody has seen it
 	}
@@ -179,6 +180,7 @@ func (c *Conn) nextRecord() error {
 	if c.frames, err = c.opener.Open(sealed[:0], sealed); err != nil {
 		return err
 	}
+	c.carried(1, len(c.frames))
 	if c.opener.Rotate() {
 		c.worn.Store(true)
 	}

@@ -61,6 +61,14 @@ func (c *Conn) answerRotation() error {
 	if err != nil {
 		return err
 	}
+	if c.turns != nil {
+		// The peer is known, and does not wait for strangers.
+		machine.TakeTurns(func(bool) (func(), error) {
+			ctx, cancel := context.WithTimeout(context.Background(), stageTimeout)
+			defer cancel()
+			return c.turns.take(ctx, known)
+		})
+	}
 	c.rotation = &rotation{handle: machine.Handle, done: make(chan struct{})}
 	return nil
 }
@@ -89,6 +97,14 @@ func (c *Conn) adopt(s *handshake.Session) {
 	}
 	c.session, c.within = s, within
 	c.worn.Store(false)
+	c.records.Store(0)
+	c.bytes.Store(0)
+	if c.due.clock != nil {
+		c.born = c.due.clock()
+	}
+	if !c.initiator {
+		c.wishing.Store(false)
+	}
 }
 
 // switched ends a rotation at the responder.
@@ -112,7 +128,8 @@ func (c *Conn) switched(data []byte) error {
 	return nil
 }
 
-// renew does what the responder asks for, once at a time.
+// renew does what the responder asks for, once at a time. A wish that crosses a
+// rotation was for the session that is replaced by it.
 func (c *Conn) renew(data []byte) error {
 	if len(data) != 0 {
 		return ErrCommand
@@ -120,12 +137,13 @@ func (c *Conn) renew(data []byte) error {
 	if !c.initiator {
 		return ErrUnexpected
 	}
-	if !c.renewing.Swap(true) {
+	c.rotating.Lock()
+	crossed := c.rotation != nil || time.Since(c.rotated) < rotateGap
+	c.rotating.Unlock()
+	if !crossed && !c.renewing.Swap(true) {
 		go func() {
 			defer c.renewing.Store(false)
-			ctx, cancel := context.WithTimeout(context.Background(), stageTimeout)
-			defer cancel()
-			c.Rotate(ctx) // the outcome is told to Options.Rotated
+			c.rotateInTime()
 		}()
 	}
 	return nil

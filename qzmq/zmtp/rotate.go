@@ -85,7 +85,8 @@ func (c *Conn) Rotate(ctx context.Context) error {
 }
 
 // RequestRotation asks the initiator to rotate, and does not wait for it. It is
-// for the responder's side; the initiator's calls Rotate.
+// for the responder's side; the initiator's calls Rotate. What is asked within a
+// second of a rotation is taken to be for the session before it.
 func (c *Conn) RequestRotation() error {
 	if c.initiator {
 		return errors.New("zmtp: the initiator does not ask, it rotates")

@@ -119,9 +119,11 @@ func (c *Conn) send(next *record.StreamSealer) error {
 	if err == nil {
 		_, err = c.nc.Write(c.out.bytes())
 	}
+	c.carried(c.out.volume())
 	c.out.reset()
 	if c.sealer.Rotate() {
 		c.worn.Store(true)
+		c.wish()
 	}
 	return err
 }
