@@ -23,7 +23,7 @@ var may = map[string][]string{
 	"qzmq/handshake":   {"qzmq/record"},
 	"qzmq/record":      {},
 	"tools/vectors":    {},
-	"perf/protocol":    {"qzmq/handshake", "qzmq/record"},
+	"perf/protocol":    {"qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

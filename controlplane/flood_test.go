@@ -18,9 +18,9 @@ import (
 // takes, who know the gateway's fingerprint, begin a handshake and leave it. That
 // costs bounded memory, and an honest peer gets its link in the meantime: of the
 // public-key work of others it waits for one turn at most to end, and for none where
-// there are two CPUs. A turn is less than a millisecond, so that is less than 5 ms on
-// any machine; how long it really took is printed, since a test cannot hold a
-// scheduler to it. With cookies hardly any of the callers is worth a turn; without,
+// there are two CPUs. A turn costs some tenths of a millisecond (perf/results), so
+// that is held, and how long it waited is printed: a test cannot hold a scheduler to
+// its 5 ms. With cookies hardly any of the callers is worth a turn; without,
 // every one that finds a place to wait.
 func TestFloodOfHalfHandshakes(t *testing.T) {
 	for name, cookie := range map[string]CookieMode{"cookies": CookieAuto, "no cookies": CookieOff} {

@@ -95,7 +95,8 @@ func expectedRows() []string {
 		}
 	}
 	for _, stranger := range []string{
-		"wrong MAC, at the door", "wrong MAC, at a door of 8 names", "wrong MAC, through a machine", "no cookie, with the Retry",
+		"wrong MAC, at the door", "wrong MAC, at a door of 8 names", "wrong MAC, through a machine",
+		"wrong MAC, through the ZMTP responder", "no cookie, with the Retry",
 	} {
 		rows = append(rows, "refusal of a ClientHello, "+stranger+"µs", "refusal of a ClientHello, "+stranger+"allocations")
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // refusalRows gives what strangers cost a listener: a ClientHello that was not
-// made for it, at the door and through a machine, and one that is asked for a
-// cookie. None of them may lead to public-key work.
+// made for it, at the door, through a machine and through all of the ZMTP
+// responder, and one that is asked for a cookie. None of them may lead to public-key work.
 func refusalRows(s *sheet, e effort) (round, error) {
 	one, err := newPair(handshake.DefaultSuite())
 	if err != nil {
@@ -32,10 +32,15 @@ func refusalRows(s *sheet, e effort) (round, error) {
 	right := x.hello
 	bogus := append([]byte(nil), right...)
 	bogus[len(bogus)-1] ^= 1
+	whole, err := one.zmtpSilent(bogus)
+	if err != nil {
+		return nil, err
+	}
 	kinds := []refusal{
 		{name: "wrong MAC, at the door", do: one.silent(bogus), goal: atMost(2), free: true},
 		{name: "wrong MAC, at a door of 8 names", do: eight.silent(bogus), goal: atMost(2), free: true},
 		{name: "wrong MAC, through a machine", do: one.machineSilent(bogus), goal: atMost(2)},
+		{name: "wrong MAC, through the ZMTP responder", do: whole, goal: atMost(2)},
 		{name: "no cookie, with the Retry", do: asking.retries(right)},
 	}
 	for i := range kinds {

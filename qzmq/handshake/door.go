@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -29,7 +29,7 @@ type Door struct {
 	config Config
 	source source
 	names  []callName
-	macs   sync.Pool // of *nameMACs, which belong to one goroutine at a time
+	macs   chan *nameMACs // that are at rest; each belongs to one goroutine at a time
 }
 
 // callName is a name by which this listener can be called.
@@ -85,7 +85,7 @@ func newDoor(c Config, s source) (*Door, error) {
 	if len(d.names) > maxNames {
 		return nil, fmt.Errorf("handshake: config: %d names to be called by, at most %d", len(d.names), maxNames)
 	}
-	d.macs.New = func() any { return newNameMACs(d.names) }
+	d.macs = make(chan *nameMACs, runtime.GOMAXPROCS(0))
 	return d, nil
 }
 
@@ -163,8 +163,8 @@ func (d *Door) match(msg []byte) (clientHello, *callName, error) {
 	if err != nil {
 		return clientHello{}, nil, err
 	}
-	m := d.macs.Get().(*nameMACs)
-	defer d.macs.Put(m)
+	m := d.borrow()
+	defer d.giveBack(m)
 	m.digest = sha256.Sum256(msg[:len(msg)-silenceMACLen])
 	for i := range d.names {
 		if hmac.Equal(m.of(i), h.mac) {
@@ -172,6 +172,23 @@ func (d *Door) match(msg []byte) (clientHello, *callName, error) {
 		}
 	}
 	return clientHello{}, nil, ErrSilenceMAC
+}
+
+// borrow gives a nameMACs that was used before, unless all are in use.
+func (d *Door) borrow() *nameMACs {
+	select {
+	case m := <-d.macs:
+		return m
+	default:
+		return newNameMACs(d.names)
+	}
+}
+
+func (d *Door) giveBack(m *nameMACs) {
+	select {
+	case d.macs <- m:
+	default:
+	}
 }
 
 // cookieHolds says whether there is nothing to ask for: no cookie is demanded

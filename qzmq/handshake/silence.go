@@ -37,8 +37,8 @@ func (k *silenceKey) ofDigest(digest [sha256.Size]byte) [silenceMACLen]byte {
 
 // nameMACs computes what shortMAC does under each of a Door's names in half the
 // time: crypto/hmac keeps the states of both its hashes behind the key, so that
-// a name costs two blocks instead of four. It takes memory once, so a Door lends
-// it from a pool.
+// a name costs two blocks instead of four. It takes memory once, so a Door keeps
+// as many as can be at work.
 type nameMACs struct {
 	hidden
 	states []hash.Hash

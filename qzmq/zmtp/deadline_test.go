@@ -89,6 +89,7 @@ func TestPatience(t *testing.T) {
 		if took := time.Since(began); took <= stageTimeout {
 			t.Errorf("the handshake was not late: %v", took)
 		}
+		go readAll(ca) // it is replaced many times in between
 		go func() {
 			time.Sleep(24 * time.Hour)
 			ca.WriteCommand("LATE", nil)

@@ -48,7 +48,7 @@ func TestRefusalIsCheap(t *testing.T) {
 	}
 	says := hello(t, ca)
 	says[len(says)-1] ^= 1
-	const most = 11
+	const most = 12 // one more than it is, since a pool under the race detector forgets at will
 	if n := testing.AllocsPerRun(100, func() {
 		c := caller{says: says}
 		_, err := d.Respond(context.Background(), &c, Caller{})

@@ -64,6 +64,9 @@ func TestKeyUpdates(t *testing.T) {
 
 func TestWornSession(t *testing.T) {
 	ca, cb := sessionsOver(t, tcpPipe)
+	if err := ca.Configure(Options{Lifetime: Lifetime{Never: true}}); err != nil {
+		t.Fatal(err)
+	}
 	l := lowered(3)
 	l.MaxRecords = 10 // no update can come before this
 	ca.sealer.Lower(l)
