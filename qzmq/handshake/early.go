@@ -20,9 +20,9 @@ import (
 //	frames u8, at least 1 | each frame: length u16, bytes
 //
 // The first frame is the topic, whole. Early data is not forward secret against
-// who holds the PSK, and though the responder takes it once only, an attacker who
-// cuts the connection behind it makes an initiator that tries again say the same
-// twice. So it is only for topics that the operator calls safe: messages that do no
+// who holds the PSK. It arrives once, but not to a responder that starts anew in
+// between (tickets_used.go), and an attacker who cuts the connection behind it makes
+// an application that tries again say the same twice. So it is only for topics that the operator calls safe: messages that do no
 // harm when they come twice or late.
 //
 // Either the responder takes it, or the session gives it back, once, to be sent
