@@ -13,17 +13,18 @@ const module = "github.com/qzmq/gateway/"
 // may lists, for every package of ours, the packages of ours that it may reach,
 // directly or not. Imports run one way: from the control plane down to records.
 var may = map[string][]string{
-	"cmd/qzmq-gateway": {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
-	"cmd/qzmqctl":      {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
-	"controlplane":     {"dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
-	"dataplane":        {"qzmq/record"},
+	"cmd/qzmq-gateway": {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"cmd/qzmqctl":      {"controlplane", "dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"controlplane":     {"dataplane", "dataplane/xsk", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"dataplane":        {"qzmq/record", "qzmq/record/vaes"},
 	"dataplane/xsk":    {},
 	"bpf":              {},
-	"qzmq/zmtp":        {"qzmq/handshake", "qzmq/record"},
-	"qzmq/handshake":   {"qzmq/record"},
-	"qzmq/record":      {},
+	"qzmq/zmtp":        {"qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/handshake":   {"qzmq/record", "qzmq/record/vaes"},
+	"qzmq/record":      {"qzmq/record/vaes"},
+	"qzmq/record/vaes": {},
 	"tools/vectors":    {},
-	"perf/protocol":    {"qzmq/zmtp", "qzmq/handshake", "qzmq/record"},
+	"perf/protocol":    {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

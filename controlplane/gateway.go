@@ -13,6 +13,7 @@ import (
 
 	"github.com/qzmq/gateway/bpf"
 	"github.com/qzmq/gateway/dataplane"
+	"github.com/qzmq/gateway/qzmq/record"
 )
 
 // Run starts the gateway and serves until ctx ends. Either all of it runs, or
@@ -127,7 +128,11 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	if g.control, err = net.Listen("tcp", g.peering.local.String()); err != nil {
 		return g, fmt.Errorf("listen for control connections: %w", err)
 	}
-	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(),
+	provider, fault := record.Provider()
+	if fault != nil {
+		log.Error("the faster AEAD that this program was built with is not used", "reason", fault)
+	}
+	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(), "aead", provider,
 		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_mode", g.interfaces.insideMode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
 		"control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))

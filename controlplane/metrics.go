@@ -10,6 +10,7 @@ import (
 	"github.com/qzmq/gateway/dataplane"
 	"github.com/qzmq/gateway/dataplane/xsk"
 	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/record"
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
@@ -75,6 +76,8 @@ var (
 	steered      = desc("steering_packets_total", "Packets at each exit of the XDP programs.", "program", "exit")
 	steeredBytes = desc("steering_bytes_total", "Bytes of frames at each exit of the XDP programs.", "program", "exit")
 
+	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
+
 	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages")
 	socketEvents = desc("socket_events_total", "What happened to each AF_XDP socket.", "side", "queue", "event")
 )
@@ -87,7 +90,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
-		steered, steeredBytes, socketInfo, socketEvents, turnsTaken, turnsWait,
+		steered, steeredBytes, aeadInfo, socketInfo, socketEvents, turnsTaken, turnsWait,
 	} {
 		d <- one
 	}
@@ -148,6 +151,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			count(steeredBytes, one.Bytes, p.name, one.Name)
 		}
 	}
+	provider, _ := record.Provider()
+	gauge(aeadInfo, 1, provider)
 	for i := range c.g.interfaces.queues {
 		c.socket(out, "inside", i, c.g.interfaces.insideXSK[i], c.g.interfaces.insideMode)
 		c.socket(out, "outside", i, c.g.interfaces.outsideXSK[i], c.g.interfaces.outsideMode)

@@ -19,6 +19,9 @@ func TestNetwork(t *testing.T) {
 			if m.count("qzmq_link_up") != 1 || m.sum("qzmq_link_up", `link="site-`+d.at.other().name+`"`) != 1 {
 				t.Errorf("gateway %s does not show its link as up", d.at.name)
 			}
+			if m.count("qzmq_aead_provider_info") != 1 {
+				t.Errorf("gateway %s does not show what seals", d.at.name)
+			}
 			if m.handshakes() < 1 {
 				t.Errorf("gateway %s shows no handshake", d.at.name)
 			}

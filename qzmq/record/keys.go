@@ -1,12 +1,8 @@
 package record
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"errors"
-	"fmt"
-
-	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // AEAD is a suite's cipher, by its code point.
@@ -25,23 +21,8 @@ const keyLen = 32
 func (a AEAD) Valid() bool { return a == AES256GCM || a == ChaCha20Poly1305 }
 
 func (a AEAD) new(key []byte) cipher.AEAD {
-	var c cipher.AEAD
-	var err error
-	switch a {
-	case AES256GCM:
-		var b cipher.Block
-		if b, err = aes.NewCipher(key); err == nil {
-			c, err = cipher.NewGCM(b)
-		}
-	case ChaCha20Poly1305:
-		c, err = chacha20poly1305.New(key)
-	default:
-		err = fmt.Errorf("aead %d is not in the registry", a)
-	}
-	if err != nil {
-		panic("record: " + err.Error())
-	}
-	return c
+	p, _ := inUse()
+	return p.cipher(a, key)
 }
 
 // Keys is one traffic secret on its way to the one thing that will use it.
