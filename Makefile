@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Root's PATH under sudo usually lacks the place where Go is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
 
-.PHONY: build demo demo-down test bench generate lint clean model proof
+.PHONY: build demo demo-down test fuzz bench generate lint clean model proof
 
 build:
 	tools/setup go
@@ -28,6 +28,11 @@ test: need-root
 	go vet ./...
 	$(AS_ROOT) go test -count=1 ./...
 	$(AS_ROOT) go test -count=1 -race ./qzmq/... ./dataplane ./controlplane/...
+
+# Every fuzz target, EXECS executions in all.
+fuzz:
+	tools/setup go
+	tools/fuzz $(or $(EXECS),10000000)
 
 # What the protocol costs, beside its own primitives and beside TLS; perf/README.md says how to read it.
 bench:

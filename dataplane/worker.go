@@ -25,7 +25,6 @@ type Worker struct {
 
 	// Loaded once a batch.
 	now    time.Time
-	tables *tables
 
 	// Outbound.
 	burst   *record.Burst
