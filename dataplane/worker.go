@@ -24,7 +24,7 @@ type Worker struct {
 	queue  Queue
 
 	// Loaded once a batch.
-	now    time.Time
+	now time.Time
 
 	// Outbound.
 	burst   *record.Burst
