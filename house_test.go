@@ -24,7 +24,9 @@ var may = map[string][]string{
 	"qzmq/record":      {"qzmq/record/vaes"},
 	"qzmq/record/vaes": {},
 	"tools/vectors":    {},
-	"perf/protocol":    {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/sheet":       {},
+	"perf/protocol":    {"perf/sheet", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/pipeline":    {"perf/sheet"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -137,57 +136,6 @@ func TestNoAllocationsPerPacket(t *testing.T) {
 				if s := b.b.engine.Stats()[0]; s.In.Records < 100*benchBatch/2 || s.Dropped[DropBadSource] == 0 || s.Dropped[DropTTLExpired] == 0 {
 					t.Errorf("the flow did not take all its ways: %+v", s)
 				}
-			})
-		}
-	}
-}
-
-// BenchmarkOutbound carries packets from an inside to an outside port and
-// reports which share of the bare cipher's speed is left. Both take turns in
-// batches, and figures are medians.
-func BenchmarkOutbound(b *testing.B) {
-	eachSize(b, func(b *testing.B, p plan, size int) {
-		from, _ := benchGateways(b, p, size)
-		bare := newBare(b, p.aead, size)
-		for range b.N {
-			start := time.Now()
-			from.out()
-			ours := time.Since(start)
-			if len(from.outside.sent) != benchBatch {
-				b.Fatalf("%d packets left", len(from.outside.sent))
-			}
-			bare.turn(ours, bare.seal)
-		}
-		bare.report(b)
-	})
-}
-
-// BenchmarkInbound is the other direction. The records are sealed before the
-// clock runs.
-func BenchmarkInbound(b *testing.B) {
-	eachSize(b, func(b *testing.B, p plan, size int) {
-		from, to := benchGateways(b, p, size)
-		bare := newBare(b, p.aead, size)
-		bare.seal()
-		for range b.N {
-			from.out()
-			start := time.Now()
-			to.in(from.outside.sent)
-			ours := time.Since(start)
-			if len(to.inside.sent) != benchBatch {
-				b.Fatalf("%d packets arrived", len(to.inside.sent))
-			}
-			bare.turn(ours, bare.open)
-		}
-		bare.report(b)
-	})
-}
-
-func eachSize(b *testing.B, f func(b *testing.B, p plan, size int)) {
-	for _, outer6 := range []bool{false, true} {
-		for _, size := range []int{64, 512, 1420} {
-			b.Run(fmt.Sprintf("outer6=%v/%d", outer6, size), func(b *testing.B) {
-				f(b, plan{outer6: outer6, aead: record.AES256GCM}, size)
 			})
 		}
 	}

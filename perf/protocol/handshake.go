@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
@@ -12,7 +13,7 @@ import (
 // otherwise: TLS 1.3, mutual, with the same hybrid key agreement. crypto/tls has no
 // ML-DSA, so TLS signs with Ed25519, and a second pair of ours does too: like for
 // like. All four take turns, one handshake at a time.
-func handshakeRows(s *sheet, e effort) (round, error) {
+func handshakeRows(s *sheet.Sheet, e effort) (round, error) {
 	like := handshake.DefaultSuite()
 	like.Sig = handshake.Ed25519
 	ours, err := newPair(handshake.DefaultSuite())
@@ -129,38 +130,38 @@ func (c *contenders) take(n, alone int) (all [4]spent) {
 
 // handshakeTable has the rows of one round's spent.
 type handshakeTable struct {
-	rows   []*row
+	rows   []*sheet.Row
 	values []func(*[4]spent) float64
 }
 
-func newHandshakeTable(s *sheet, c contenders) *handshakeTable {
+func newHandshakeTable(s *sheet.Sheet, c contenders) *handshakeTable {
 	t := &handshakeTable{}
-	add := func(r *row, value func(*[4]spent) float64) {
+	add := func(r *sheet.Row, value func(*[4]spent) float64) {
 		t.rows, t.values = append(t.rows, r), append(t.values, value)
 	}
 	const most = 1.2 // of its primitives may a handshake cost
 	of := "handshake / its primitives, "
-	add(s.row(ratios, of+"both sides", "x", atMost(most)), func(a *[4]spent) float64 { return a[ours].both / a[bare].both })
+	add(s.Row(sheet.Ratios, of+"both sides", "x", sheet.AtMost(most)), func(a *[4]spent) float64 { return a[ours].both / a[bare].both })
 	for side, name := range sideNames() {
-		add(s.row(ratios, of+name, "x", atMost(most)), func(a *[4]spent) float64 { return a[ours].side[side] / a[bare].side[side] })
+		add(s.Row(sheet.Ratios, of+name, "x", sheet.AtMost(most)), func(a *[4]spent) float64 { return a[ours].side[side] / a[bare].side[side] })
 	}
-	add(s.plain(ratios, of+"both sides, garbage collector included", "x"), func(a *[4]spent) float64 { return a[ours].whole / a[bare].whole })
+	add(s.Plain(sheet.Ratios, of+"both sides, garbage collector included", "x"), func(a *[4]spent) float64 { return a[ours].whole / a[bare].whole })
 	for _, i := range []int{like, ours} {
 		of := c[i].name + " / " + c[rival].name + ", "
-		add(s.plain(ratios, of+"both sides", "x"), func(a *[4]spent) float64 { return a[i].both / a[rival].both })
+		add(s.Plain(sheet.Ratios, of+"both sides", "x"), func(a *[4]spent) float64 { return a[i].both / a[rival].both })
 		for side, name := range sideNames() {
-			add(s.plain(ratios, of+name, "x"), func(a *[4]spent) float64 { return a[i].side[side] / a[rival].side[side] })
+			add(s.Plain(sheet.Ratios, of+name, "x"), func(a *[4]spent) float64 { return a[i].side[side] / a[rival].side[side] })
 		}
 	}
 	for i := range c {
 		for side, name := range sideNames() {
-			add(s.plain(times, "handshake, "+c[i].name+", "+name, "µs"), func(a *[4]spent) float64 { return a[i].side[side] })
+			add(s.Plain(sheet.Times, "handshake, "+c[i].name+", "+name, "µs"), func(a *[4]spent) float64 { return a[i].side[side] })
 		}
-		add(s.plain(times, "handshake, "+c[i].name+", both sides, garbage collector included", "µs"), func(a *[4]spent) float64 { return a[i].whole })
+		add(s.Plain(sheet.Times, "handshake, "+c[i].name+", both sides, garbage collector included", "µs"), func(a *[4]spent) float64 { return a[i].whole })
 	}
 	for _, i := range []int{ours, like, rival} {
 		for side, name := range sideNames() {
-			add(s.plain(rates, "handshakes, "+c[i].name+", "+name, "/s per core"), func(a *[4]spent) float64 { return 1e6 / a[i].side[side] })
+			add(s.Plain(sheet.Rates, "handshakes, "+c[i].name+", "+name, "/s per core"), func(a *[4]spent) float64 { return 1e6 / a[i].side[side] })
 		}
 	}
 	return t
@@ -170,6 +171,6 @@ func sideNames() [sides]string { return [sides]string{initiator: "initiator", re
 
 func (t *handshakeTable) add(all [4]spent) {
 	for i, r := range t.rows {
-		r.add(t.values[i](&all))
+		r.Add(t.values[i](&all))
 	}
 }

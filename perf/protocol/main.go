@@ -5,8 +5,6 @@
 //	protocol [-out DIR] [-rounds N] [-brief]
 //
 // It prints one Markdown table and writes the same, with every sample, into DIR.
-// Run it from the top of the checkout: one of its rows comes from the benchmarks
-// of package dataplane.
 //
 // The machine may be shared. So a figure is CPU time of the thread that did the
 // work, what is compared takes turns within each round, a ratio is formed within
@@ -17,76 +15,37 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"fmt"
-	"io"
+	"context"
 	"os"
 	"runtime"
-	"time"
+
+	"github.com/qzmq/gateway/perf/sheet"
 )
 
 // effort is how much one round does. The figures of full make a run of less than
 // a minute on one core of 2024.
 type effort struct {
-	handshakes int    // of each kind: ML-DSA signs until it likes the result, so one says little
-	alone      int    // handshakes of each kind with no other in between
-	turns      int    // of a few thousand records
-	refusals   int    // of each kind
-	flows      int    // of some streams whose keys are changed
-	sessions   int    // that live at once
-	packages   string // -benchtime of the benchmarks of other packages
+	handshakes int // of each kind: ML-DSA signs until it likes the result, so one says little
+	alone      int // handshakes of each kind with no other in between
+	turns      int // of a few thousand records
+	refusals   int // of each kind
+	flows      int // of some streams whose keys are changed
+	sessions   int // that live at once
 }
 
 func full() effort {
-	return effort{handshakes: 700, alone: 250, turns: 60, refusals: 20000, flows: 4, sessions: 2000, packages: "200ms"}
+	return effort{handshakes: 700, alone: 250, turns: 60, refusals: 20000, flows: 4, sessions: 2000}
 }
 
 // brief shows that everything runs; its figures are of no interest.
 func brief() effort {
-	return effort{handshakes: 2, alone: 1, turns: 1, refusals: 10, flows: 1, sessions: 10, packages: "1x"}
+	return effort{handshakes: 2, alone: 1, turns: 1, refusals: 10, flows: 1, sessions: 10}
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(part().Run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("protocol", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	out := flags.String("out", "perf/results", "write protocol.md and protocol.json into `DIR`")
-	rounds := flags.Int("rounds", 7, "measure everything `N` times")
-	short := flags.Bool("brief", false, "do very little in a round, only to see that everything runs")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return 0
-	} else if err != nil {
-		return 2
-	}
-	if *rounds < 1 || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: protocol [-out DIR] [-rounds N] [-brief]")
-		return 2
-	}
-	e := full()
-	if *short {
-		e = brief()
-	}
-	if err := report(e, *rounds, *out, stdout); err != nil {
-		fmt.Fprintln(stderr, "protocol:", err)
-		return 1
-	}
-	return 0
-}
-
-func report(e effort, rounds int, out string, stdout io.Writer) error {
-	r := result{Started: time.Now().UTC().Truncate(time.Second), Rounds: rounds, Machine: describeMachine()}
-	s := &sheet{}
-	if err := measure(s, e, rounds); err != nil {
-		return err
-	}
-	r.finish(s)
-	if err := r.write(out); err != nil {
-		return err
-	}
-	_, err := io.WriteString(stdout, r.markdown())
-	return err
+func part() sheet.Part {
+	return sheet.Part{Name: "protocol", How: "CPU time of the thread at work", Rounds: 7, Measure: measure}
 }
 
 // round measures its rows once more.
@@ -94,11 +53,15 @@ type round func() error
 
 // measure does all rounds. The thread is kept, because its clock is the one that
 // is read.
-func measure(s *sheet, e effort, rounds int) error {
+func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) error {
+	e := full()
+	if o.Brief {
+		e = brief()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var all []round
-	for _, start := range []func(*sheet, effort) (round, error){
+	for _, start := range []func(*sheet.Sheet, effort) (round, error){
 		handshakeRows, recordRows, refusalRows, ratchetRows, memoryRows,
 	} {
 		one, err := start(s, e)
@@ -107,16 +70,16 @@ func measure(s *sheet, e effort, rounds int) error {
 		}
 		all = append(all, one)
 	}
-	for range rounds {
+	for range o.Rounds {
 		for _, one := range all {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			runtime.GC() // nobody pays for the garbage of another
 			if err := one(); err != nil {
 				return err
 			}
 		}
-	}
-	if err := dataplaneRows(s, e, rounds); err != nil {
-		return err
 	}
 	return wireRows(s)
 }

@@ -4,19 +4,20 @@ import (
 	"crypto/sha256"
 	"runtime"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/record"
 )
 
 // memoryRows gives what one end of a link keeps while it is up. Buffers, sockets
 // and goroutines of a connection belong to who runs it and are not in it.
-func memoryRows(s *sheet, e effort) (round, error) {
+func memoryRows(s *sheet.Sheet, e effort) (round, error) {
 	p, err := newPair(handshake.DefaultSuite())
 	if err != nil {
 		return nil, err
 	}
-	size := s.row(memory, "memory of a session: its secrets, a TCP connection's records, one data stream each way", "bytes", below(100e3, 16e3))
-	objects := s.plain(memory, "memory of a session, objects on the heap", "objects")
+	size := s.Row(sheet.Memory, "memory of a session: its secrets, a TCP connection's records, one data stream each way", "bytes", sheet.Below(100e3, 16e3))
+	objects := s.Plain(sheet.Memory, "memory of a session, objects on the heap", "objects")
 	return func() error {
 		ends := make([]end, e.sessions)
 		w := newStopwatch()
@@ -30,8 +31,8 @@ func memoryRows(s *sheet, e effort) (round, error) {
 			ends[i] = newEnd(x.sessions[responder], uint32(i))
 		}
 		after := liveHeap()
-		size.add(float64(after.HeapAlloc-before.HeapAlloc) / float64(len(ends)))
-		objects.add(float64(after.HeapObjects-before.HeapObjects) / float64(len(ends)))
+		size.Add(float64(after.HeapAlloc-before.HeapAlloc) / float64(len(ends)))
+		objects.Add(float64(after.HeapObjects-before.HeapObjects) / float64(len(ends)))
 		runtime.KeepAlive(ends)
 		return nil
 	}, nil

@@ -9,23 +9,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
-// TestOneShortRound runs everything once, from flags to files, in the folder that
-// make runs it in. No figure is asserted, only that each is there and possible.
+// TestOneShortRound runs everything once, from flags to files. No figure is asserted, only that each is there and possible.
 func TestOneShortRound(t *testing.T) {
-	t.Chdir("../..")
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"-brief", "-rounds", "1", "-out", dir}, &stdout, &stderr); code != 0 {
+	if code := part().Run([]string{"-brief", "-rounds", "1", "-out", dir}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "protocol.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r result
+	var r sheet.Result
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +60,6 @@ func TestOneShortRound(t *testing.T) {
 // expectedRows is every row, name and unit.
 func expectedRows() []string {
 	rows := []string{
-		"worker, inside to outside, aes256gcm, 1420 B, speed of the bare cipherx",
-		"worker, outside to inside, aes256gcm, 1420 B, speed of the bare cipherx",
-		"worker, inside to outside, aes256gcm, 1420 Bns/packet",
-		"worker, outside to inside, aes256gcm, 1420 Bns/packet",
 		"handshake / its primitives, both sides, garbage collector includedx",
 		"ratchet, both ends, spread over the fewest records between two changes in servicens/record",
 		"ratchet, the sealing worker at a change of keysns",
@@ -120,63 +115,10 @@ func TestPrimitivesAreThoseOfTheDefault(t *testing.T) {
 	}
 }
 
-func TestGoals(t *testing.T) {
-	for _, c := range []struct {
-		goal          goal
-		v             float64
-		text, verdict string
-	}{
-		{goal{}, 5, "", ""},
-		{atMost(1.2), 1.2, "≤ 1.20", "met"},
-		{atMost(1.2), 1.21, "≤ 1.20", "MISSED"},
-		{atMost(0), 0, "≤ 0", "met"},
-		{atMost(0), 1, "≤ 0", "MISSED"},
-		{atLeast(0.85), 0.9, "≥ 0.85", "met"},
-		{atLeast(0.85), 0.84, "≥ 0.85", "MISSED"},
-		{below(100e3, 16e3), 11e3, "≤ 100,000, aim 16,000", "met, aim too"},
-		{below(100e3, 16e3), 20e3, "≤ 100,000, aim 16,000", "met, aim missed"},
-		{below(100e3, 16e3), 2e5, "≤ 100,000, aim 16,000", "MISSED"},
-	} {
-		if text, verdict := c.goal.String(), c.goal.verdict(c.v); text != c.text || verdict != c.verdict {
-			t.Errorf("%v of %+v: %q, %q", c.v, c.goal, text, verdict)
-		}
-	}
-}
-
-// TestMissedGoalIsMarked also sees that a median decides, and ratios come first.
-func TestMissedGoalIsMarked(t *testing.T) {
-	s := &sheet{}
-	late, early := s.row(wire, "late", "bytes", atMost(10)), s.row(ratios, "early", "x", atMost(10))
-	for _, v := range []float64{12, 1, 13} {
-		late.add(v)
-		early.add(v - 10)
-	}
-	var r result
-	r.finish(s)
-	_, table, _ := strings.Cut(r.markdown(), "|---|\n")
-	const want = "| early | 2.00 | -9.00 | 3.00 | x | ≤ 10.0 | met |\n| late | 12.0 | 1.00 | 13.0 | bytes | ≤ 10.0 | **MISSED** |\n"
-	if table != want || r.Missed != 1 {
-		t.Errorf("%d missed:\n%s", r.Missed, table)
-	}
-}
-
-func TestParseBenchmarks(t *testing.T) {
-	const out = `goos: linux
-BenchmarkOutbound/outer6=false/1420-2  	 100	  0.91 of-bare	 320.5 ns/packet
-BenchmarkOutboundElse-2  	 100	  0.1 of-bare
-BenchmarkOutbound/outer6=false/1420-2  	 120	  0.93 of-bare	 310 ns/packet
-PASS
-`
-	got := parseBenchmarks(out, "BenchmarkOutbound")
-	if len(got) != 2 || got[0]["of-bare"] != 0.91 || got[1]["ns/packet"] != 310 {
-		t.Errorf("%v", got)
-	}
-}
-
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"-rounds", "0"}, {"more"}, {"-unknown"}} {
 		var stdout, stderr bytes.Buffer
-		if code := run(args, &stdout, &stderr); code != 2 || stderr.Len() == 0 || stdout.Len() != 0 {
+		if code := part().Run(args, &stdout, &stderr); code != 2 || stderr.Len() == 0 || stdout.Len() != 0 {
 			t.Errorf("%v: exit code %d, %q", args, code, &stderr)
 		}
 	}

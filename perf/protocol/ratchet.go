@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/record"
 )
 
@@ -16,15 +17,15 @@ const changes = 250
 // limits are lowered until a change comes with every record, and the same flow
 // without changes is taken off. What is left is the work of both ends: the
 // derivations, which the control plane does ahead, and the taking of keys.
-func ratchetRows(s *sheet, e effort) (round, error) {
+func ratchetRows(s *sheet.Sheet, e effort) (round, error) {
 	code := record.AES256GCM
 	never := code.Limits()
 	always := never
 	always.FirstRecords, always.RotateRecords = 1, 1
-	perRecord := s.row(rates, "ratchet, both ends, spread over the fewest records between two changes in service", "ns/record", below(1000, 1))
-	pause := s.row(times, "ratchet, the sealing worker at a change of keys", "ns", atMost(1000))
-	change := s.plain(times, "ratchet, a change of keys, both ends with all derivations", "µs")
-	lost := s.row(rates, "ratchet, records lost over all changes of a round", "records", atMost(0))
+	perRecord := s.Row(sheet.Rates, "ratchet, both ends, spread over the fewest records between two changes in service", "ns/record", sheet.Below(1000, 1))
+	pause := s.Row(sheet.Times, "ratchet, the sealing worker at a change of keys", "ns", sheet.AtMost(1000))
+	change := s.Plain(sheet.Times, "ratchet, a change of keys, both ends with all derivations", "µs")
+	lost := s.Row(sheet.Rates, "ratchet, records lost over all changes of a round", "records", sheet.AtMost(0))
 	return func() error {
 		var with, without, sealWith, sealWithout time.Duration
 		missing := 0
@@ -42,10 +43,10 @@ func ratchetRows(s *sheet, e effort) (round, error) {
 			missing += changes*lanes - changing.opened
 		}
 		n := e.flows * lanes * changes
-		change.add(micros(with-without, n))
-		pause.add(nanos(sealWith-sealWithout, n))
-		perRecord.add(nanos(with-without, n) / float64(never.FirstRecords))
-		lost.add(float64(missing))
+		change.Add(micros(with-without, n))
+		pause.Add(nanos(sealWith-sealWithout, n))
+		perRecord.Add(nanos(with-without, n) / float64(never.FirstRecords))
+		lost.Add(float64(missing))
 		return nil
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/record"
 )
 
@@ -42,7 +43,7 @@ func ciphers() []struct {
 
 // recordRows compares sealing and opening of a record with the bare call of its
 // cipher: same memory, same lengths, same associated data, taking turns.
-func recordRows(s *sheet, e effort) (round, error) {
+func recordRows(s *sheet.Sheet, e effort) (round, error) {
 	var all []*recordBench
 	for _, size := range []int{1420, 64} {
 		for _, c := range ciphers() {
@@ -50,9 +51,9 @@ func recordRows(s *sheet, e effort) (round, error) {
 			if err != nil {
 				return nil, err
 			}
-			want := goal{}
+			want := sheet.Goal{}
 			if size == 1420 {
-				want = atLeast(0.85)
+				want = sheet.AtLeast(0.85)
 			}
 			b.rows(s, fmt.Sprintf("%s, %d B", c.name, size), want)
 			all = append(all, b)
@@ -78,8 +79,8 @@ type recordBench struct {
 	plain   [][]byte
 	sealed  [][]byte
 	price   time.Duration // of reading the clock
-	ratio   [2]*row       // of the bare call's speed, for sealing and opening
-	took    [2]*row       // ns per record
+	ratio   [2]*sheet.Row // of the bare call's speed, for sealing and opening
+	took    [2]*sheet.Row // ns per record
 	elapsed [2][2]time.Duration
 }
 
@@ -114,10 +115,10 @@ func random(n int) []byte {
 	return b
 }
 
-func (b *recordBench) rows(s *sheet, of string, want goal) {
+func (b *recordBench) rows(s *sheet.Sheet, of string, want sheet.Goal) {
 	for i, name := range []string{sealing: "seal", opening: "open"} {
-		b.ratio[i] = s.row(ratios, "record "+name+", "+of+", speed of the bare cipher", "x", want)
-		b.took[i] = s.plain(times, "record "+name+", "+of, "ns")
+		b.ratio[i] = s.Row(sheet.Ratios, "record "+name+", "+of+", speed of the bare cipher", "x", want)
+		b.took[i] = s.Plain(sheet.Times, "record "+name+", "+of, "ns")
 	}
 }
 
@@ -141,8 +142,8 @@ func (b *recordBench) round(turns int) error {
 		}
 	}
 	for i, e := range b.elapsed {
-		b.ratio[i].add(float64(e[byCipher]) / float64(e[byUs]))
-		b.took[i].add(nanos(e[byUs], turns*turnLen))
+		b.ratio[i].Add(float64(e[byCipher]) / float64(e[byUs]))
+		b.took[i].Add(nanos(e[byUs], turns*turnLen))
 	}
 	return nil
 }

@@ -6,13 +6,14 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/handshake"
 )
 
 // refusalRows gives what strangers cost a listener: a ClientHello that was not
 // made for it, at the door, through a machine and through all of the ZMTP
 // responder, and one that is asked for a cookie. None of them may lead to public-key work.
-func refusalRows(s *sheet, e effort) (round, error) {
+func refusalRows(s *sheet.Sheet, e effort) (round, error) {
 	one, err := newPair(handshake.DefaultSuite())
 	if err != nil {
 		return nil, err
@@ -37,20 +38,20 @@ func refusalRows(s *sheet, e effort) (round, error) {
 		return nil, err
 	}
 	kinds := []refusal{
-		{name: "wrong MAC, at the door", do: one.silent(bogus), goal: atMost(2), free: true},
-		{name: "wrong MAC, at a door of 8 names", do: eight.silent(bogus), goal: atMost(2), free: true},
-		{name: "wrong MAC, through a machine", do: one.machineSilent(bogus), goal: atMost(2)},
-		{name: "wrong MAC, through the ZMTP responder", do: whole, goal: atMost(2)},
+		{name: "wrong MAC, at the door", do: one.silent(bogus), goal: sheet.AtMost(2), free: true},
+		{name: "wrong MAC, at a door of 8 names", do: eight.silent(bogus), goal: sheet.AtMost(2), free: true},
+		{name: "wrong MAC, through a machine", do: one.machineSilent(bogus), goal: sheet.AtMost(2)},
+		{name: "wrong MAC, through the ZMTP responder", do: whole, goal: sheet.AtMost(2)},
 		{name: "no cookie, with the Retry", do: asking.retries(right)},
 	}
 	for i := range kinds {
 		k := &kinds[i]
-		k.took = s.row(times, "refusal of a ClientHello, "+k.name, "µs", k.goal)
-		want := goal{}
+		k.took = s.Row(sheet.Times, "refusal of a ClientHello, "+k.name, "µs", k.goal)
+		want := sheet.Goal{}
 		if k.free {
-			want = atMost(0)
+			want = sheet.AtMost(0)
 		}
-		k.allocations = s.row(times, "refusal of a ClientHello, "+k.name, "allocations", want)
+		k.allocations = s.Row(sheet.Times, "refusal of a ClientHello, "+k.name, "allocations", want)
 	}
 	return func() error {
 		for i := range kinds {
@@ -65,9 +66,9 @@ func refusalRows(s *sheet, e effort) (round, error) {
 type refusal struct {
 	name              string
 	do                func() bool // false when it was not refused as it should be
-	goal              goal
+	goal              sheet.Goal
 	free              bool // it must not allocate
-	took, allocations *row
+	took, allocations *sheet.Row
 }
 
 var errAnswered = errors.New("a stranger was answered in the wrong way")
@@ -81,9 +82,9 @@ func (k *refusal) round(n int) error {
 			return errAnswered
 		}
 	}
-	k.took.add(micros(threadTime()-start, n))
+	k.took.Add(micros(threadTime()-start, n))
 	runtime.ReadMemStats(&after)
-	k.allocations.add(float64((after.Mallocs - before.Mallocs) / uint64(n))) // whole ones: others may have a few in between
+	k.allocations.Add(float64((after.Mallocs - before.Mallocs) / uint64(n))) // whole ones: others may have a few in between
 	return nil
 }
 

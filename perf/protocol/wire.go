@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/qzmq/gateway/perf/sheet"
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -11,7 +12,7 @@ import (
 // wireRows counts the bytes of one real handshake in every suite that is built:
 // handshake messages only, since the ZMTP greetings and frames around them are the
 // same in all suites. Lengths do not vary, so once is enough.
-func wireRows(s *sheet) error {
+func wireRows(s *sheet.Sheet) error {
 	w := newStopwatch()
 	rival, err := newTLSPair()
 	if err != nil {
@@ -21,13 +22,13 @@ func wireRows(s *sheet) error {
 	if err != nil {
 		return err
 	}
-	s.plain(wire, "bytes of a handshake, crypto/tls, X25519MLKEM768, Ed25519 certificates", "bytes").add(float64(n))
+	s.Plain(sheet.Wire, "bytes of a handshake, crypto/tls, X25519MLKEM768, Ed25519 certificates", "bytes").Add(float64(n))
 
 	own, err := identities()
 	if err != nil {
 		return err
 	}
-	rows := make(map[string]*row)
+	rows := make(map[string]*sheet.Row)
 	for _, suite := range suites() {
 		p, err := pairOf(suite, own[suite.Sig][initiator], own[suite.Sig][responder])
 		if errors.Is(err, handshake.ErrSuiteNotBuilt) {
@@ -48,14 +49,14 @@ func wireRows(s *sheet) error {
 		// suites of one KEM and signature share a row.
 		name := fmt.Sprintf("bytes of a handshake, %v/%v, over all AEADs and hashes", suite.KEM, suite.Sig)
 		if rows[name] == nil {
-			rows[name] = s.plain(wire, name, "bytes")
+			rows[name] = s.Plain(sheet.Wire, name, "bytes")
 		}
-		rows[name].add(float64(x.wireLen()))
+		rows[name].Add(float64(x.wireLen()))
 	}
 	return nil
 }
 
-func messageRows(s *sheet, x *exchange) {
+func messageRows(s *sheet.Sheet, x *exchange) {
 	for _, m := range []struct {
 		name string
 		n    int
@@ -63,7 +64,7 @@ func messageRows(s *sheet, x *exchange) {
 		{"all of it", x.wireLen()},
 		{"ClientHello", len(x.hello)}, {"ServerHello", len(x.answer)}, {"ClientKey", len(x.key)}, {"Finished", len(x.last)},
 	} {
-		s.plain(wire, "bytes of a handshake, QZMQ default suite, "+m.name, "bytes").add(float64(m.n))
+		s.Plain(sheet.Wire, "bytes of a handshake, QZMQ default suite, "+m.name, "bytes").Add(float64(m.n))
 	}
 }
 

@@ -1,26 +1,27 @@
-package main
+package sheet
 
 import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 )
 
-// machine is where the figures come from. What cannot be read is empty: no figure
+// Machine is where the figures come from. What cannot be read is empty: no figure
 // depends on it.
-type machine struct {
+type Machine struct {
 	CPU        string `json:"cpu"`
 	Cores      int    `json:"cores"`
 	Kernel     string `json:"kernel"`
 	Go         string `json:"go"`
-	Circl      string `json:"circl"`
+	Circl      string `json:"circl,omitempty"`
 	LoadBefore string `json:"load_average_before"`
 	LoadAfter  string `json:"load_average_after"`
 }
 
-func describeMachine() machine {
-	return machine{
+func describeMachine() Machine {
+	return Machine{
 		CPU: cpuModel(), Cores: runtime.NumCPU(), Kernel: firstLine("/proc/sys/kernel/osrelease"),
 		Go: runtime.Version() + " " + runtime.GOARCH, Circl: versionOf("github.com/cloudflare/circl"),
 		LoadBefore: loadAverage(),
@@ -30,21 +31,42 @@ func describeMachine() machine {
 // cpuModel is what the kernel calls the processor: its name, and where the name
 // says little, its family and model.
 func cpuModel() string {
+	about := aboutCPU()
+	if about["model name"] == "" {
+		return runtime.GOARCH
+	}
+	return about["model name"] + " (family " + about["cpu family"] + ", model " + about["model"] + ")"
+}
+
+func aboutCPU() map[string]string {
+	about := make(map[string]string)
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
-		return ""
+		return about
 	}
-	about := make(map[string]string)
 	for l := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(l, ":")
 		if key = strings.TrimSpace(key); about[key] == "" {
 			about[key] = strings.TrimSpace(value)
 		}
 	}
-	if about["model name"] == "" {
-		return runtime.GOARCH
+	return about
+}
+
+// NominalGHz is the frequency of the processor's time stamp counter, which runs
+// at the nominal clock whatever the cores do at the moment: half of the BogoMIPS,
+// because Linux presets its delay loop from that counter and counts two
+// instructions a turn. It is 0 where the kernel tells no such thing.
+func NominalGHz() float64 {
+	about := aboutCPU()
+	if !strings.Contains(about["flags"], "constant_tsc") {
+		return 0
 	}
-	return about["model name"] + " (family " + about["cpu family"] + ", model " + about["model"] + ")"
+	mips, err := strconv.ParseFloat(about["bogomips"], 64)
+	if err != nil {
+		return 0
+	}
+	return mips / 2 / 1000
 }
 
 // loadAverage is over 1, 5 and 15 minutes; this program itself adds 1.

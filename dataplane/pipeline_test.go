@@ -1,0 +1,149 @@
+package dataplane
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/record"
+)
+
+// The benchmarks of the pipeline: whole workers between ports that are memory.
+// perf/pipeline runs them and makes a table of what they report.
+
+// pipelineSizes are inner packets: the smallest, what ZeroMQ's small messages
+// make, a full one at a wire MTU of 1500 and one of 9000.
+var pipelineSizes = []int{64, 256, 512, 1420, 8900}
+
+// pipelineGateways is benchGateways with room for the largest packets.
+func pipelineGateways(b *testing.B, size int) (from, to benchGateway) {
+	p := plan{aead: record.AES256GCM}
+	if size > 1440 {
+		p.wireMTU = 9000
+	}
+	from, to = benchGateways(b, p, size)
+	for _, l := range []*loop{from.inside, from.outside, to.inside, to.outside} {
+		for i := range l.rooms {
+			l.rooms[i] = make([]byte, 9216)
+		}
+	}
+	return from, to
+}
+
+// BenchmarkOutbound carries packets from an inside to an outside port and
+// reports which share of the bare cipher's speed is left. All take turns in
+// batches, and figures are medians.
+func BenchmarkOutbound(b *testing.B) {
+	for _, size := range pipelineSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			from, _ := pipelineGateways(b, size)
+			bare := newBare(b, record.AES256GCM, size)
+			from.out() // what grows, grows now
+			allocations := testing.AllocsPerRun(20, from.out)
+			b.ResetTimer()
+			for range b.N {
+				start := time.Now()
+				from.out()
+				ours := time.Since(start)
+				if len(from.outside.sent) != benchBatch {
+					b.Fatalf("%d packets left", len(from.outside.sent))
+				}
+				bare.turn(ours, bare.seal)
+			}
+			bare.report(b)
+			b.ReportMetric(allocations, "allocs/batch")
+		})
+	}
+}
+
+// BenchmarkInbound is the other direction. The records are sealed before the
+// clock runs.
+func BenchmarkInbound(b *testing.B) {
+	for _, size := range pipelineSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			from, to := pipelineGateways(b, size)
+			bare := newBare(b, record.AES256GCM, size)
+			round := func() time.Duration {
+				from.out()
+				start := time.Now()
+				to.in(from.outside.sent)
+				return time.Since(start)
+			}
+			round()
+			allocations := testing.AllocsPerRun(20, func() { round() })
+			b.ResetTimer()
+			for range b.N {
+				ours := round()
+				if len(to.inside.sent) != benchBatch {
+					b.Fatalf("%d packets arrived", len(to.inside.sent))
+				}
+				bare.seal()
+				bare.turn(ours, bare.open)
+			}
+			bare.report(b)
+			b.ReportMetric(allocations, "allocs/batch")
+		})
+	}
+}
+
+// BenchmarkWorkers has one worker carry packets outward, then two at once on
+// threads of their own, and reports how much more the two carry in the same
+// time. They share an engine, its routes and its link.
+func BenchmarkWorkers(b *testing.B) {
+	const turn = 200 // batches, some milliseconds
+	from, _ := benchGateways(b, plan{}, 1420)
+	second := from.sibling(b)
+	run := func(g *benchGateway) {
+		for range turn {
+			g.out()
+		}
+	}
+	var ratio []time.Duration // of a second
+	for range b.N {
+		start := time.Now()
+		run(&from)
+		alone := time.Since(start)
+		var ready, both sync.WaitGroup
+		gate := make(chan struct{})
+		for _, g := range []*benchGateway{&from, &second} {
+			ready.Add(1)
+			both.Go(func() {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				ready.Done()
+				<-gate
+				run(g)
+			})
+		}
+		ready.Wait()
+		start = time.Now()
+		close(gate)
+		both.Wait()
+		ratio = append(ratio, time.Duration(2*float64(time.Second)*float64(alone)/float64(time.Since(start))))
+	}
+	b.ReportMetric(medianOf(ratio)/1e9, "of-one")
+	b.ReportMetric(0, "ns/op")
+}
+
+// sibling gives a second worker of the gateway's engine, with a port of its own
+// on either side and a stream of its own on the link.
+func (g *benchGateway) sibling(tb testing.TB) benchGateway {
+	tb.Helper()
+	e := g.a.engine
+	w := newWorker(e, 1, Queue{Inside: newLoop(), Outside: newLoop(), Wait: func(time.Duration) {}, Wake: func() {}})
+	e.workers = append(e.workers, w)
+	sealers := []*record.Sealer{
+		record.NewSealer(testKeys(record.AES256GCM, 20), g.b.session, 0),
+		record.NewSealer(testKeys(record.AES256GCM, 21), g.b.session, 1),
+	}
+	p := *e.links[g.a.link].current
+	p.Sealers = sealers
+	if err := e.Install(g.a.session, p); err != nil {
+		tb.Fatal(err)
+	}
+	out := benchGateway{network: g.network, inside: w.queue.Inside.(*loop), outside: w.queue.Outside.(*loop), w: w}
+	out.load(g.inside.packets[0])
+	return out
+}
