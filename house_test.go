@@ -27,6 +27,9 @@ var may = map[string][]string{
 	"perf/sheet":       {},
 	"perf/protocol":    {"perf/sheet", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/pipeline":    {"perf/sheet"},
+	"perf/lab":         {},
+	"perf/paths":       {"perf/sheet", "perf/lab"},
+	"perf/zmq":         {"perf/sheet", "perf/lab"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -90,8 +90,13 @@ type Row struct {
 	samples []float64
 }
 
-// Add takes in the sample of one round.
-func (r *Row) Add(v float64) { r.samples = append(r.samples, v) }
+// Add takes in the sample of one round. What is not finite, like a ratio to a time
+// too short for the clock, is no sample; a row without any is named as missing.
+func (r *Row) Add(v float64) {
+	if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		r.samples = append(r.samples, v)
+	}
+}
 
 // Samples gives what was added.
 func (r *Row) Samples() []float64 { return r.samples }

@@ -22,7 +22,7 @@ func (a AEAD) Valid() bool { return a == AES256GCM || a == ChaCha20Poly1305 }
 
 func (a AEAD) new(key []byte) cipher.AEAD {
 	p, _ := inUse()
-	return p.cipher(a, key)
+	return inForce(p.cipher(a, key))
 }
 
 // Keys is one traffic secret on its way to the one thing that will use it.
