@@ -34,10 +34,12 @@ fuzz:
 	tools/setup go
 	tools/fuzz $(or $(EXECS),10000000)
 
-# What the protocol costs, beside its own primitives and beside TLS; perf/README.md says how to read it.
-bench:
-	tools/setup go
-	go run ./perf/protocol
+# Everything that perf/README.md explains: ratios to rivals and to the machine's limits, in one table at
+# the end. About 25 minutes. ONLY="paths zmq" measures parts of it, ROUNDS=n more or less often.
+bench: need-root
+	$(AS_ROOT) tools/setup bench
+	-$(AS_ROOT) tools/setup rivals
+	$(AS_ROOT) perf/bench "$(ONLY)" "$(ROUNDS)"
 
 # The protocol's state machines, searched exhaustively.
 model: need-root
@@ -57,8 +59,9 @@ lint: need-root
 	$(AS_ROOT) tools/setup generate
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt has something to say about:" $$unformatted; exit 1; }
 	go vet ./...
+	cd perf/asavie && go vet .
 	go tool staticcheck ./...
-	bash -n tools/testbed && bash -n .ci/run && sh -n tools/setup
+	bash -n perf/bench && bash -n tools/testbed && bash -n .ci/run && sh -n tools/setup
 	bpf/check-generated
 
 clean:

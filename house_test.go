@@ -29,6 +29,10 @@ var may = map[string][]string{
 	"perf/pipeline":    {"perf/sheet"},
 	"perf/lab":         {},
 	"perf/paths":       {"perf/sheet", "perf/lab"},
+	"perf/forward":     {"perf/sheet", "perf/lab"},
+	"perf/forwarder":   {"dataplane", "dataplane/xsk", "bpf", "qzmq/record"},
+	"perf/model":       {"perf/sheet"},
+	"perf/table":       {"perf/sheet"},
 	"perf/zmq":         {"perf/sheet", "perf/lab"},
 }
 

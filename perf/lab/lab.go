@@ -200,6 +200,12 @@ func (o *output) String() string {
 // Workshop is where the lab's programs come from.
 func (l *Lab) Workshop() *Workshop { return l.workshop }
 
+// MAC is the address of an interface.
+func (l *Lab) MAC(ns, device string) (string, error) {
+	out, err := l.Run(ns, "cat", "/sys/class/net/"+device+"/address")
+	return strings.TrimSpace(out), err
+}
+
 // Said is the last that the programs have printed, for an error.
 func (l *Lab) Said() string {
 	var all strings.Builder

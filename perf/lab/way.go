@@ -76,6 +76,12 @@ func (w *Workshop) Reason(err error) string {
 	return text[:min(len(text), 300)]
 }
 
+// Sites makes the sites without any way between them but the kernels' own, for
+// those who bring theirs.
+func (w *Workshop) Sites(wireMTU int) (*Lab, error) {
+	return open(w.ctx, w, Setting{WireMTU: wireMTU, HostMTU: wireMTU, Offloads: "none"})
+}
+
 // Open makes the sites at a wire MTU and starts the way in them. It is up when a
 // full-sized packet has crossed.
 func (w *Workshop) Open(way Way, wireMTU int) (*Lab, error) {

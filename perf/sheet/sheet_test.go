@@ -61,3 +61,28 @@ func TestNothingIsLeftOutSilently(t *testing.T) {
 		t.Errorf("the table is\n%s", table)
 	}
 }
+
+// TestSummary: of a part that was measured ratios and goals, of one that was not
+// its name.
+func TestSummary(t *testing.T) {
+	dir := t.TempDir()
+	s, r := &Sheet{}, begin("one", "by hand", 1)
+	s.Row(Ratios, "ours / theirs", "x", AtLeast(2)).Add(3)
+	s.Plain(Times, "ours", "s").Add(3)
+	s.Row(Times, "pause", "s", AtMost(1)).Add(3)
+	s.Missing("a rival", "it does not install")
+	r.finish(s)
+	if err := r.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := Summary(dir, "one", "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(text, "|---|\n")
+	const want = "| ours / theirs | 3.00 | 3.00 | 3.00 | x | ≥ 2.00 | met |\n| pause | 3.00 | 3.00 | 3.00 | s | ≤ 1.00 | **MISSED** |\n" +
+		"| a rival | | | | | | missing: it does not install |\n| everything of two | | | | | | missing: make bench ONLY=two measures it |\n"
+	if table != want {
+		t.Errorf("the table is\n%s", table)
+	}
+}

@@ -26,13 +26,12 @@ func part() sheet.Part {
 	return sheet.Part{Name: "zmq", How: "wire MTU 1500, ratios within a round, all programs on the same cores", Rounds: 5, Measure: measure}
 }
 
-// contender is a way across and whether the programs speak CURVE on it. Each of
-// ours is compared with those whose hosts have the same offloads.
+// contender is a way across and whether the programs speak CURVE on it.
 type contender struct {
 	name       string
 	way        lab.Way
 	curve      bool
-	curveRival string // of ours: the CURVE to beat
+	curveRival string // of ours: the CURVE to beat, whose hosts have the same offloads
 	clearRival string // of ours: what the added latency is taken from
 }
 
@@ -225,13 +224,17 @@ func rows(s *sheet.Sheet, all []contender, seen map[string]figures) {
 		latency := "ZeroMQ, REQ to REP, idle path: " + c.name
 		s.Plain(sheet.Times, latency+", p50", "µs").Add(f.p50)
 		s.Plain(sheet.Times, latency+", p99", "µs").Add(f.p99)
-		if r, ok := seen[c.curveRival]; ok {
+		for _, against := range all {
+			r, ok := seen[against.name]
+			if !ok || !against.curve || c.curveRival == "" {
+				continue
+			}
 			for _, size := range sizes() {
 				want := sheet.Goal{}
-				if size >= 1<<10 {
+				if size >= 1<<10 && against.name == c.curveRival {
 					want = sheet.AtLeast(2)
 				}
-				s.Row(sheet.Ratios, fmt.Sprintf("ZeroMQ, PUSH to PULL, %d B: %s / %s", size, c.name, c.curveRival), "x", want).Add(f.rate[size] / r.rate[size])
+				s.Row(sheet.Ratios, fmt.Sprintf("ZeroMQ, PUSH to PULL, %d B: %s / %s", size, c.name, against.name), "x", want).Add(f.rate[size] / r.rate[size])
 			}
 		}
 		if r, ok := seen[c.clearRival]; ok {
