@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Root's PATH under sudo usually lacks the place where Go is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
 
-.PHONY: build demo demo-down test fuzz bench generate lint clean model proof
+.PHONY: build demo demo-down test fuzz bench profile generate lint clean model proof
 
 build:
 	tools/setup go
@@ -40,6 +40,11 @@ bench: need-root
 	$(AS_ROOT) tools/setup bench
 	-$(AS_ROOT) tools/setup rivals
 	$(AS_ROOT) perf/bench "$(ONLY)" "$(ROUNDS)"
+
+# Where the time goes while TCP crosses; WAYS="gateways superframes null wireguard kernel".
+profile: need-root
+	$(AS_ROOT) tools/setup bench profile
+	$(AS_ROOT) go run ./perf/profile $(WAYS)
 
 # The protocol's state machines, searched exhaustively.
 model: need-root

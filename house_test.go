@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"perf/forwarder":   {"dataplane", "dataplane/xsk", "bpf", "qzmq/record"},
 	"perf/model":       {"perf/sheet"},
 	"perf/table":       {"perf/sheet"},
+	"perf/profile":     {"perf/lab"},
 	"perf/zmq":         {"perf/sheet", "perf/lab"},
 }
 
@@ -73,5 +74,17 @@ func TestUnsafeHasOneHome(t *testing.T) {
 				t.Errorf("%s imports unsafe", fields[0])
 			}
 		}
+	}
+}
+
+// TestNoNullCipher: what only copies is in no build that nobody asked it for.
+func TestNoNullCipher(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{join .GoFiles " "}} without {{join .IgnoredGoFiles " "}}`, "./qzmq/record").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	built, left, _ := strings.Cut(string(out), " without ")
+	if strings.Contains(built, "nullcipher") || !strings.Contains(left, "nullcipher.go") {
+		t.Errorf("package record is built from %s and without %s", built, left)
 	}
 }

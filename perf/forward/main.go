@@ -50,7 +50,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	b := &bench{workshop: w, options: o, seconds: 2}
+	b := &bench{workshop: w, referee: lab.Referee{Repeat: o.Repeat}, seconds: 2}
 	if o.Brief {
 		b.seconds = 0.3
 	}
@@ -67,7 +67,10 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 			seen := make(map[string]run)
 			for i := range ways {
 				way := ways[(i+round)%len(ways)] // who comes first changes
-				r, err := b.clean(way, size)
+				r, err := lab.Clean(&b.referee, func() (run, lab.Account, error) {
+					r, err := b.turn(way, size)
+					return r, r.used, err
+				})
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
@@ -80,10 +83,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 			rows(s, size, seen)
 		}
 	}
-	if b.disturbed > 0 {
-		s.Note(fmt.Sprintf("In %d of %d runs others used more than 6 %% of the machine, even after %d repetitions; such figures are in the table.",
-			b.disturbed, b.runs, o.Repeat))
-	}
+	s.Note(b.referee.Note())
 	return nil
 }
 
@@ -114,34 +114,13 @@ func rows(s *sheet.Sheet, size int, seen map[string]run) {
 
 // bench is what all runs share.
 type bench struct {
-	workshop        *lab.Workshop
-	options         sheet.Options
-	asavie          string
-	seconds         float64
-	runs, disturbed int
+	workshop *lab.Workshop
+	referee  lab.Referee
+	asavie   string
+	seconds  float64
 }
 
-// clean repeats a run that others disturbed, in sites made anew.
-func (b *bench) clean(way string, size int) (best run, err error) {
-	for i := range b.options.Repeat + 1 {
-		r, err := b.turn(way, size)
-		if err != nil {
-			return best, err
-		}
-		if i == 0 || max(r.used.Foreign, r.used.Steal) < max(best.used.Foreign, best.used.Steal) {
-			best = r
-		}
-		if !best.used.Disturbed() {
-			break
-		}
-	}
-	b.runs++
-	if best.used.Disturbed() {
-		b.disturbed++
-	}
-	return best, nil
-}
-
+// turn makes the sites anew and has one forwarder carry packets in them.
 func (b *bench) turn(way string, size int) (r run, err error) {
 	l, err := b.workshop.Sites(1500)
 	if err != nil {

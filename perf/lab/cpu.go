@@ -34,8 +34,11 @@ type Account struct {
 // Gateways is the time of both gateways' programs.
 func (a Account) Gateways() time.Duration { return a.User + a.System }
 
+// disturbance is what others took, of the machine.
+func (a Account) disturbance() float64 { return max(a.Foreign, a.Steal) }
+
 // Disturbed says that others took so much that the run says little.
-func (a Account) Disturbed() bool { return max(a.Foreign, a.Steal) > disturbed }
+func (a Account) Disturbed() bool { return a.disturbance() > disturbed }
 
 // Watch runs f and gives the account of its time. What f measures has to end
 // before f does; the gateways live on.

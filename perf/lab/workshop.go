@@ -38,6 +38,9 @@ func NewWorkshop(ctx context.Context) (*Workshop, error) {
 // Close removes everything.
 func (w *Workshop) Close() error { return os.RemoveAll(w.dir) }
 
+// Dir is the directory, which others may use as well.
+func (w *Workshop) Dir() string { return w.dir }
+
 func (w *Workshop) path(name string) string { return filepath.Join(w.dir, name) }
 
 // once makes the file of a name, the first time.

@@ -63,7 +63,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	b := &bench{workshop: w, sheet: s, options: o, seconds: 2}
+	b := &bench{workshop: w, sheet: s, referee: lab.Referee{Repeat: o.Repeat}, seconds: 2}
 	if o.Brief {
 		b.seconds = 0.3
 	}
@@ -86,20 +86,16 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 			}
 		}
 	}
-	if b.disturbed > 0 {
-		s.Note(fmt.Sprintf("In %d of %d runs others used more than 6 %% of the machine, even after %d repetitions; such figures are in the table.",
-			b.disturbed, b.runs, o.Repeat))
-	}
+	s.Note(b.referee.Note())
 	return nil
 }
 
 // bench is what all turns share.
 type bench struct {
-	workshop        *lab.Workshop
-	sheet           *sheet.Sheet
-	options         sheet.Options
-	seconds         float64
-	runs, disturbed int
+	workshop *lab.Workshop
+	sheet    *sheet.Sheet
+	referee  lab.Referee
+	seconds  float64
 }
 
 // results are those of one round at one MTU, by task and way.
@@ -120,7 +116,13 @@ func (b *bench) turn(way lab.Way, mtu int, seen results) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	for _, t := range tasks(mtu) {
-		r, err := b.clean(l, t)
+		r, err := lab.Clean(&b.referee, func() (run, lab.Account, error) {
+			r, err := t.do(l, b.seconds)
+			if err != nil {
+				err = fmt.Errorf("%w\n%s", err, l.Said())
+			}
+			return r, r.used, err
+		})
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -134,25 +136,4 @@ func (b *bench) turn(way lab.Way, mtu int, seen results) (err error) {
 		seen[t.name][way.Name] = r
 	}
 	return nil
-}
-
-// clean repeats a run that others disturbed, and gives the least disturbed one.
-func (b *bench) clean(l *lab.Lab, t task) (best run, err error) {
-	for i := range b.options.Repeat + 1 {
-		r, err := t.do(l, b.seconds)
-		if err != nil {
-			return best, fmt.Errorf("%w\n%s", err, l.Said())
-		}
-		if i == 0 || max(r.used.Foreign, r.used.Steal) < max(best.used.Foreign, best.used.Steal) {
-			best = r
-		}
-		if !best.used.Disturbed() {
-			break
-		}
-	}
-	b.runs++
-	if best.used.Disturbed() {
-		b.disturbed++
-	}
-	return best, nil
 }

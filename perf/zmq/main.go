@@ -63,7 +63,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	b := &bench{workshop: w, options: o, seconds: 1, requests: 1000}
+	b := &bench{workshop: w, referee: lab.Referee{Repeat: o.Repeat}, seconds: 1, requests: 1000}
 	if o.Brief {
 		b.seconds, b.requests = 0.1, 50
 	}
@@ -91,22 +91,18 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		}
 		rows(s, all, seen)
 	}
-	if b.disturbed > 0 {
-		s.Note(fmt.Sprintf("In %d of %d runs others used more than 6 %% of the machine, even after %d repetitions; such figures are in the table.",
-			b.disturbed, b.runs, o.Repeat))
-	}
+	s.Note(b.referee.Note())
 	return nil
 }
 
 // bench is what all turns share.
 type bench struct {
-	workshop        *lab.Workshop
-	options         sheet.Options
-	program         string
-	keys            []string // CURVE_PUBLIC and CURVE_SECRET of the binding side
-	seconds         float64
-	requests        int
-	runs, disturbed int
+	workshop *lab.Workshop
+	referee  lab.Referee
+	program  string
+	keys     []string // CURVE_PUBLIC and CURVE_SECRET of the binding side
+	seconds  float64
+	requests int
 }
 
 func (b *bench) prepare() (err error) {
@@ -134,80 +130,71 @@ func (b *bench) turn(c contender) (f figures, err error) {
 	defer func() { err = errors.Join(err, l.Close()) }()
 	f.rate = make(map[int]float64)
 	for _, size := range sizes() {
-		err := b.clean(l, func() error {
-			amount, seconds, err := b.pair(l, c, []string{"pull", "7003"},
-				[]string{"push", lab.HostB, "7003", fmt.Sprint(size), fmt.Sprint(b.seconds)}, true)
-			if err == nil && (amount <= 0 || seconds <= 0) {
-				err = errors.New("no message arrived")
-			}
-			f.rate[size] = amount / seconds
-			return err
-		})
+		counted, err := b.clean(l, c, []string{"pull", "7003"},
+			[]string{"push", lab.HostB, "7003", fmt.Sprint(size), fmt.Sprint(b.seconds)}, true)
 		if err != nil {
 			return f, err
 		}
+		if counted[0] <= 0 || counted[1] <= 0 {
+			return f, errors.New("no message arrived")
+		}
+		f.rate[size] = counted[0] / counted[1]
 	}
-	err = b.clean(l, func() (err error) {
-		f.p50, f.p99, err = b.pair(l, c, []string{"rep", "7004"},
-			[]string{"req", lab.HostB, "7004", "64", fmt.Sprint(b.requests)}, false)
-		return err
-	})
+	trip, err := b.clean(l, c, []string{"rep", "7004"}, []string{"req", lab.HostB, "7004", "64", fmt.Sprint(b.requests)}, false)
+	f.p50, f.p99 = trip[0], trip[1]
 	return f, err
 }
 
-// clean repeats a run that others disturbed.
-func (b *bench) clean(l *lab.Lab, f func() error) error {
-	for i := 0; ; i++ {
-		used, err := l.Watch(f)
+// clean is pair until nobody disturbs it.
+func (b *bench) clean(l *lab.Lab, c contender, binds, connects []string, fromBinding bool) ([2]float64, error) {
+	return lab.Clean(&b.referee, func() (got [2]float64, used lab.Account, err error) {
+		used, err = l.Watch(func() (err error) {
+			got, err = b.pair(l, c, binds, connects, fromBinding)
+			return err
+		})
 		if err != nil {
-			return fmt.Errorf("%w\n%s", err, l.Said())
+			err = fmt.Errorf("%w\n%s", err, l.Said())
 		}
-		if !used.Disturbed() || i == b.options.Repeat {
-			b.runs++
-			if used.Disturbed() {
-				b.disturbed++
-			}
-			return nil
-		}
-	}
+		return got, used, err
+	})
 }
 
 // pair runs the binding program at host B and the connecting one at host A, and
 // gives the two numbers that one of them prints.
-func (b *bench) pair(l *lab.Lab, c contender, binds, connects []string, fromBinding bool) (x, y float64, err error) {
+func (b *bench) pair(l *lab.Lab, c contender, binds, connects []string, fromBinding bool) (got [2]float64, err error) {
 	var env []string
 	if c.curve {
 		env = b.keys
 	}
 	binding, err := l.Start("host-b", env, append([]string{b.program}, binds...)...)
 	if err != nil {
-		return 0, 0, err
+		return got, err
 	}
 	defer binding.End()
 	if err := binding.Says("listening", 5*time.Second); err != nil {
-		return 0, 0, err
+		return got, err
 	}
 	connecting, err := l.Start("host-a", env, append([]string{b.program}, connects...)...)
 	if err != nil {
-		return 0, 0, err
+		return got, err
 	}
 	defer connecting.End()
 	const limit = 30 * time.Second
 	out, err := connecting.Result(limit)
 	if err != nil {
-		return 0, 0, err
+		return got, err
 	}
 	fromBound, err := binding.Result(limit)
 	if err != nil {
-		return 0, 0, err
+		return got, err
 	}
 	if fromBinding {
 		out = fromBound
 	}
-	if _, err := fmt.Sscan(out, &x, &y); err != nil {
-		return 0, 0, fmt.Errorf("zmq prints %q: %w", out, err)
+	if _, err := fmt.Sscan(out, &got[0], &got[1]); err != nil {
+		return got, fmt.Errorf("zmq prints %q: %w", out, err)
 	}
-	return x, y, nil
+	return got, nil
 }
 
 func rows(s *sheet.Sheet, all []contender, seen map[string]figures) {
