@@ -78,6 +78,15 @@ type process struct {
 	children     uint64 // of those that ended
 }
 
+// CongestionControl is the machine's default, which new namespaces take over.
+func CongestionControl() string {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(text))
+}
+
 func (l *Lab) look() (usage, error) {
 	u := usage{processes: make(map[int]process)}
 	text, err := os.ReadFile("/proc/stat")

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,6 +205,21 @@ func (l *Lab) Workshop() *Workshop { return l.workshop }
 func (l *Lab) MAC(ns, device string) (string, error) {
 	out, err := l.Run(ns, "cat", "/sys/class/net/"+device+"/address")
 	return strings.TrimSpace(out), err
+}
+
+// started finds what a gateway logs of the way it runs.
+var started = regexp.MustCompile(`\b(?:workers|[a-z_]*mode|[a-z_]*io|aead[a-z_]*)=\S+`)
+
+// Conditions says, for above a table, how what was started runs.
+func (l *Lab) Conditions() string {
+	for _, p := range l.programs {
+		for line := range strings.Lines(p.Output()) {
+			if strings.Contains(line, "gateway started") {
+				return strings.Join(started.FindAllString(line, -1), " ")
+			}
+		}
+	}
+	return ""
 }
 
 // Said is the last that the programs have printed, for an error.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/ecdh"
 	"crypto/rand"
+	"debug/buildinfo"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -11,6 +12,19 @@ import (
 	"strings"
 	"time"
 )
+
+// WireGuardVersion is the one that was built, as the module proxy calls it.
+func (w *Workshop) WireGuardVersion() string {
+	program, err := w.wireGuard()
+	if err != nil {
+		return "not installed"
+	}
+	built, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "of unknown version"
+	}
+	return built.Main.Version
+}
 
 // startWireGuard starts wireguard-go in both gateways with a TUN device, keys of
 // this moment, and the routes that go through it. It is configured through its own

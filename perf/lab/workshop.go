@@ -83,13 +83,10 @@ func (w *Workshop) C(name string, libraries ...string) (string, error) {
 	})
 }
 
-// wireGuardVersion is the last that there is; a pinned one makes two runs comparable.
-const wireGuardVersion = "latest"
-
-// wireGuard builds wireguard-go.
+// wireGuard builds the latest wireguard-go that there is.
 func (w *Workshop) wireGuard() (string, error) {
 	return w.once("wireguard", func(path string) error {
-		_, err := w.run("", []string{"GOBIN=" + w.dir}, "go", "install", "golang.zx2c4.com/wireguard@"+wireGuardVersion)
+		_, err := w.run("", []string{"GOBIN=" + w.dir}, "go", "install", "golang.zx2c4.com/wireguard@latest")
 		return err
 	})
 }

@@ -86,6 +86,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 			}
 		}
 	}
+	s.Note("wireguard-go is " + w.WireGuardVersion() + ", TCP's congestion control " + lab.CongestionControl() + ".")
 	s.Note(b.referee.Note())
 	return nil
 }
@@ -115,6 +116,9 @@ func (b *bench) turn(way lab.Way, mtu int, seen results) (err error) {
 		return nil
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if c := l.Conditions(); c != "" {
+		b.sheet.Note(what + ": " + c + ".")
+	}
 	for _, t := range tasks(mtu) {
 		r, err := lab.Clean(&b.referee, func() (run, lab.Account, error) {
 			r, err := t.do(l, b.seconds)

@@ -6,7 +6,7 @@
 //
 // WAY is gateways, superframes, null, wireguard or kernel; gateways unless told
 // otherwise. Each leaves profile-WAY.txt in DIR. It needs root and linux-perf, and
-// the sampling itself takes about a tenth of the speed.
+// the sampling itself costs some of the speed.
 package main
 
 import (
