@@ -17,13 +17,31 @@ import (
 // make, a full one at a wire MTU of 1500 and one of 9000.
 var pipelineSizes = []int{64, 256, 512, 1420, 8900}
 
-// pipelineGateways is benchGateways with room for the largest packets.
-func pipelineGateways(b *testing.B, size int) (from, to benchGateway) {
-	p := plan{aead: record.AES256GCM}
-	if size > 1440 {
-		p.wireMTU = 9000
+// pipeline is a way to measure: how large the packets are, and whether those of a
+// batch share records.
+type pipeline struct {
+	size   int
+	shares bool
+}
+
+// eachPipeline runs a benchmark by size, and where several packets fit a record
+// also with shared records.
+func eachPipeline(b *testing.B, f func(*testing.B, pipeline)) {
+	for _, size := range pipelineSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) { f(b, pipeline{size, false}) })
+		if size <= 512 {
+			b.Run(fmt.Sprint(size, "/shared"), func(b *testing.B) { f(b, pipeline{size, true}) })
+		}
 	}
-	from, to = benchGateways(b, p, size)
+}
+
+// gateways is benchGateways with room for the largest packets.
+func (p pipeline) gateways(b *testing.B) (from, to benchGateway) {
+	plan := plan{aead: record.AES256GCM, shares: p.shares}
+	if p.size > 1440 {
+		plan.wireMTU = 9000
+	}
+	from, to = benchGateways(b, plan, p.size)
 	for _, l := range []*loop{from.inside, from.outside, to.inside, to.outside} {
 		for i := range l.rooms {
 			l.rooms[i] = make([]byte, 9216)
@@ -36,56 +54,52 @@ func pipelineGateways(b *testing.B, size int) (from, to benchGateway) {
 // reports which share of the bare cipher's speed is left. All take turns in
 // batches, and figures are medians.
 func BenchmarkOutbound(b *testing.B) {
-	for _, size := range pipelineSizes {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			from, _ := pipelineGateways(b, size)
-			bare := newBare(b, record.AES256GCM, size)
-			from.out() // what grows, grows now
-			allocations := testing.AllocsPerRun(20, from.out)
-			b.ResetTimer()
-			for range b.N {
-				start := time.Now()
-				from.out()
-				ours := time.Since(start)
-				if len(from.outside.sent) != benchBatch {
-					b.Fatalf("%d packets left", len(from.outside.sent))
-				}
-				bare.turn(ours, bare.seal)
+	eachPipeline(b, func(b *testing.B, p pipeline) {
+		from, _ := p.gateways(b)
+		bare := newBare(b, record.AES256GCM, p.size)
+		from.out() // what grows, grows now
+		allocations := testing.AllocsPerRun(20, from.out)
+		b.ResetTimer()
+		for range b.N {
+			start := time.Now()
+			from.out()
+			ours := time.Since(start)
+			if sent := len(from.outside.sent); sent == 0 || (sent < benchBatch) != p.shares {
+				b.Fatalf("%d records left for %d packets", sent, benchBatch)
 			}
-			bare.report(b)
-			b.ReportMetric(allocations, "allocs/batch")
-		})
-	}
+			bare.turn(ours, bare.seal)
+		}
+		bare.report(b)
+		b.ReportMetric(allocations, "allocs/batch")
+	})
 }
 
 // BenchmarkInbound is the other direction. The records are sealed before the
 // clock runs.
 func BenchmarkInbound(b *testing.B) {
-	for _, size := range pipelineSizes {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			from, to := pipelineGateways(b, size)
-			bare := newBare(b, record.AES256GCM, size)
-			round := func() time.Duration {
-				from.out()
-				start := time.Now()
-				to.in(from.outside.sent)
-				return time.Since(start)
+	eachPipeline(b, func(b *testing.B, p pipeline) {
+		from, to := p.gateways(b)
+		bare := newBare(b, record.AES256GCM, p.size)
+		round := func() time.Duration {
+			from.out()
+			start := time.Now()
+			to.in(from.outside.sent)
+			return time.Since(start)
+		}
+		round()
+		allocations := testing.AllocsPerRun(20, func() { round() })
+		b.ResetTimer()
+		for range b.N {
+			ours := round()
+			if len(to.inside.sent) != benchBatch {
+				b.Fatalf("%d packets arrived", len(to.inside.sent))
 			}
-			round()
-			allocations := testing.AllocsPerRun(20, func() { round() })
-			b.ResetTimer()
-			for range b.N {
-				ours := round()
-				if len(to.inside.sent) != benchBatch {
-					b.Fatalf("%d packets arrived", len(to.inside.sent))
-				}
-				bare.seal()
-				bare.turn(ours, bare.open)
-			}
-			bare.report(b)
-			b.ReportMetric(allocations, "allocs/batch")
-		})
-	}
+			bare.seal()
+			bare.turn(ours, bare.open)
+		}
+		bare.report(b)
+		b.ReportMetric(allocations, "allocs/batch")
+	})
 }
 
 // BenchmarkWorkers has one worker carry packets outward, then two at once on

@@ -59,9 +59,11 @@ func rows(s *sheet.Sheet, out string) error {
 		{"BenchmarkInbound", "pipeline, open"},
 	} {
 		for _, size := range []int{64, 256, 512, 1420, 8900} {
-			for _, figures := range parse(out, d.benchmark+"/"+strconv.Itoa(size)) {
-				found++
-				sizeRows(s, d.name, size, figures)
+			for _, shared := range []string{"", "/shared"} {
+				for _, figures := range parse(out, d.benchmark+"/"+strconv.Itoa(size)+shared) {
+					found++
+					sizeRows(s, d.name, size, shared != "", figures)
+				}
 			}
 		}
 	}
@@ -88,8 +90,11 @@ func rows(s *sheet.Sheet, out string) error {
 }
 
 // sizeRows are those of one direction at one length of inner packet.
-func sizeRows(s *sheet.Sheet, direction string, size int, figures map[string]float64) {
+func sizeRows(s *sheet.Sheet, direction string, size int, shared bool, figures map[string]float64) {
 	name := direction + ", aes256gcm, " + strconv.Itoa(size) + " B"
+	if shared {
+		name += ", shared records"
+	}
 	want := sheet.Goal{}
 	if size == 1420 {
 		want = sheet.AtLeast(0.85)
