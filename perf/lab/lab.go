@@ -52,14 +52,40 @@ type Lab struct {
 	programs []*Program
 }
 
+// prefix begins the names of namespaces; a process id follows.
+const prefix = "bench"
+
 // open makes the sites. Their names hold our process id; there is one lab at a
 // time in a process.
 func open(ctx context.Context, w *Workshop, s Setting) (*Lab, error) {
-	l := &Lab{Setting: s, ctx: ctx, workshop: w, prefix: "bench" + strconv.Itoa(os.Getpid())}
+	l := &Lab{Setting: s, ctx: ctx, workshop: w, prefix: prefix + strconv.Itoa(os.Getpid())}
+	if err := l.sweep(); err != nil {
+		return nil, err
+	}
 	if err := l.script("up"); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// sweep removes the sites of processes that are no more: of one that was killed
+// outright and could not do it itself.
+func (l *Lab) sweep() error {
+	left, err := filepath.Glob("/run/netns/" + prefix + "*-gw-a")
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		name := strings.TrimSuffix(filepath.Base(path), "-gw-a")
+		pid, err := strconv.Atoi(strings.TrimPrefix(name, prefix))
+		if err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
+			continue // not of our making, or at work
+		}
+		if err := (&Lab{ctx: l.ctx, prefix: name}).script("down"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // script runs tools/testbed. An interrupt does not reach it: a namespace that is
@@ -69,8 +95,11 @@ func (l *Lab) script(what string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "tools/testbed", what)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = append(os.Environ(), "TESTBED_PREFIX="+l.prefix, "TESTBED_MTU="+strconv.Itoa(l.WireMTU),
-		"TESTBED_INSIDE_MTU="+strconv.Itoa(l.HostMTU), "TESTBED_OFFLOADS="+l.Offloads)
+	cmd.Env = append(os.Environ(), "TESTBED_PREFIX="+l.prefix)
+	if what == "up" {
+		cmd.Env = append(cmd.Env, "TESTBED_MTU="+strconv.Itoa(l.WireMTU),
+			"TESTBED_INSIDE_MTU="+strconv.Itoa(l.HostMTU), "TESTBED_OFFLOADS="+l.Offloads)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("tools/testbed %s: %w\n%s", what, err, out)
 	}

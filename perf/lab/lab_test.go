@@ -2,7 +2,9 @@ package lab
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,29 @@ func TestSites(t *testing.T) {
 	}
 	if left, _ := filepath.Glob("/run/netns/" + l.prefix + "*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestSweep: sites of a process that was killed are removed by the next one.
+func TestSweep(t *testing.T) {
+	w := newWorkshop(t)
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	orphan := &Lab{Setting: Setting{1500, 1500, "none"}, ctx: t.Context(), prefix: prefix + strconv.Itoa(gone.Process.Pid)}
+	if err := orphan.script("up"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := w.Sites(1500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob("/run/netns/" + orphan.prefix + "-*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
