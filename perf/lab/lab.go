@@ -237,7 +237,7 @@ func (l *Lab) MAC(ns, device string) (string, error) {
 }
 
 // started finds what a gateway logs of the way it runs.
-var started = regexp.MustCompile(`\b(?:workers|[a-z_]*mode|[a-z_]*io|aead[a-z_]*)=\S+`)
+var started = regexp.MustCompile(`\b(?:workers|[a-z_]*mode|[a-z_]*io|aead[a-z_]*)=(?:"[^"]*"|\S+)`)
 
 // Conditions says, for above a table, how what was started runs.
 func (l *Lab) Conditions() string {

@@ -17,6 +17,7 @@ import (
 	"strconv"
 
 	"github.com/qzmq/gateway/perf/sheet"
+	"github.com/qzmq/gateway/qzmq/record"
 )
 
 func main() { os.Exit(part().Run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -32,6 +33,8 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) error {
 	if o.Brief {
 		short = "2x"
 	}
+	provider, _ := record.Provider()
+	s.Note("AES-256-GCM is that of " + provider + ".")
 	if ghz := sheet.NominalGHz(); ghz > 0 {
 		s.Note(fmt.Sprintf("Cycles are time x %.3f GHz, the rate of the time stamp counter as the kernel's BogoMIPS give it.", ghz))
 	} else {
