@@ -15,8 +15,13 @@ const (
 	batch = 64
 
 	// recvHeadroom is XDP_PACKET_HEADROOM: what the kernel keeps free in front
-	// of every received packet, taken from the chunk.
+	// of every received packet, taken from the chunk. We leave as much in every
+	// room, so that a frame may start at any offset up to it.
 	recvHeadroom = 256
+
+	// mostChunks is how many chunks one frame may lie in. The kernel's limit is
+	// 18 (MAX_SKB_FRAGS + 1), of which we use a power of two.
+	mostChunks = 16
 )
 
 // Mode chooses between the kernel copying packets into the UMEM and the device
@@ -50,6 +55,14 @@ type Config struct {
 	FrameSize int    // bytes per chunk, 2048 or 4096; 0 means 4096
 	Mode      Mode
 
+	// MaxFrame is the longest frame that is to arrive or to be sent, in bytes
+	// from the first MAC address on; 0 means what one chunk holds. Where that is
+	// less, frames travel in several chunks (multi-buffer), which takes Linux
+	// 6.6 and costs a copy of each such frame that arrives. A kernel or, with
+	// ModeAuto, a driver that cannot do it in this mode gives the next best:
+	// see Info.
+	MaxFrame int
+
 	// Generic says that the XDP program is attached in generic mode. Packets
 	// then arrive as skbs whatever the driver can do, so the socket is bound
 	// in copy mode. On veth, what the peer sent from queue n > 0 then arrives
@@ -72,8 +85,13 @@ type Info struct {
 	HugePages  bool // the UMEM lies in huge pages; false: none were free
 
 	RingSize   int // entries in each ring; also chunks per direction
-	FrameSize  int // bytes per chunk; also the longest packet that can be sent
+	FrameSize  int // bytes per chunk
+	RoomSize   int // bytes that Room gives, one chunk or several
 	MaxReceive int // bytes of the longest packet that can arrive
+
+	// MultiBuffer says that packets may lie in several chunks. If it is false
+	// although Config.MaxFrame asked for it, the kernel does not know it.
+	MultiBuffer bool
 
 	// SendBudget is how many packets one system call sends at most in copy
 	// mode: 32, unless the kernel (since 6.17) let us raise it.
@@ -100,6 +118,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("ring size %d is not a power of two from 2 to %d", c.RingSize, maxRingSize)
 	case c.FrameSize != 2048 && c.FrameSize != 4096:
 		return c, fmt.Errorf("frame size %d is neither 2048 nor 4096", c.FrameSize)
+	case c.MaxFrame < 0 || c.MaxFrame > mostChunks*c.FrameSize-recvHeadroom:
+		return c, fmt.Errorf("frames of %d bytes are more than %d chunks of %d bytes hold", c.MaxFrame, mostChunks, c.FrameSize)
+	case c.chunksPerRoom() > c.RingSize:
+		return c, fmt.Errorf("a ring of %d entries cannot hold one frame of %d bytes", c.RingSize, c.MaxFrame)
 	case c.Mode > ModeCopy:
 		return c, fmt.Errorf("zero-copy mode %d is unknown", c.Mode)
 	case c.Generic && c.Mode == ModeZeroCopy:
@@ -111,4 +133,17 @@ func (c Config) withDefaults() (Config, error) {
 		c.BusyPoll = max(c.BusyPoll.Truncate(time.Microsecond), time.Microsecond)
 	}
 	return c, nil
+}
+
+// oneChunk is the longest packet that arrives in one chunk.
+func (c Config) oneChunk() int { return c.FrameSize - recvHeadroom }
+
+// chunksPerRoom is how many adjacent chunks hold the longest frame at any offset
+// up to recvHeadroom. A power of two cuts the sending half without a remainder.
+func (c Config) chunksPerRoom() int {
+	chunks := 1
+	for chunks*c.FrameSize < c.MaxFrame+recvHeadroom {
+		chunks *= 2
+	}
+	return chunks
 }

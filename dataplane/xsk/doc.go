@@ -16,6 +16,10 @@
 // exactly as long as a ring. So a ring we write can never be too short for the
 // chunks we hold, and neither direction can starve the other.
 //
+// A frame that is longer than a chunk lies in several (multi-buffer). What
+// arrives so is copied into one piece, because headers and the AEAD want it so;
+// what is sent lies in adjacent chunks from the start and is not copied.
+//
 // System calls are left for three occasions. Sending in copy mode needs a kick
 // (Flush), because there the kernel copies each packet into an skb inside our
 // call. Having nothing to do needs a sleep (Wait). A driver that ran out of

@@ -2,6 +2,7 @@ package xsk
 
 import (
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,17 +80,29 @@ func keepRing[T any](s *Socket, page int64, at unix.XDPRingOffset, size int) (ri
 	return r, nil
 }
 
-// shareOut gives the first half of the chunks to the kernel to receive into
-// and keeps the second half for sending.
-func (s *Socket) shareOut(ringSize, frameSize int) {
-	s.unused = make([]uint64, 0, ringSize)
-	s.rooms = make([]uint64, 0, ringSize)
-	s.holders = make([]holder, ringSize)
-	for i := range ringSize {
-		s.fill.push(uint64(i * frameSize))
-		s.unused = append(s.unused, uint64((2*ringSize-1-i)*frameSize))
+// shareOutReceiving gives the first half of the chunks to the kernel to receive
+// into.
+func (s *Socket) shareOutReceiving() {
+	for i := range s.info.RingSize {
+		s.fill.push(uint64(i * s.info.FrameSize))
 	}
 	s.fill.publish()
 	s.lent = make([]uint64, 0, batch)
 	s.packets = make([][]byte, 0, batch)
+}
+
+// shareOutSending cuts the second half into rooms, which are ours.
+func (s *Socket) shareOutSending() {
+	rooms := s.info.RingSize * s.info.FrameSize / s.info.RoomSize
+	s.roomBits = bits.TrailingZeros(uint(s.info.RoomSize))
+	s.entriesPerRoom = uint32(s.info.RoomSize / s.info.FrameSize)
+	s.unused = make([]uint64, 0, rooms)
+	s.rooms = make([]uint64, 0, rooms)
+	s.holders = make([]holder, rooms)
+	for i := range rooms {
+		s.unused = append(s.unused, uint64(len(s.umem)-(i+1)*s.info.RoomSize))
+	}
+	if s.info.MultiBuffer {
+		s.joined = newJoiner(s.info.MaxReceive)
+	}
 }

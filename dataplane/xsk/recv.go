@@ -6,9 +6,10 @@ import "golang.org/x/sys/unix"
 //
 //  1. Recv gives the chunks of its last burst back to the kernel (giveBack).
 //  2. It reads the descriptors of up to one batch and frees their ring entries.
-//  3. Each descriptor becomes a slice of the UMEM (packet); its chunk is
+//  3. Each descriptor becomes a slice of the UMEM (chunk); its chunk is
 //     remembered in lent until step 1 of the next call.
-//  4. With nothing there, it wakes the driver if the driver asked for it.
+//  4. What lies in several chunks is copied into one piece (joiner.add).
+//  5. With nothing there, it wakes the driver if the driver asked for it.
 
 // Recv returns the packets that have arrived, at most 64, or nil. They are lent
 // until the next Recv or Close. Until then the caller may change them, and may
@@ -18,6 +19,9 @@ func (s *Socket) Recv() [][]byte {
 		return nil
 	}
 	s.giveBack()
+	if s.info.MultiBuffer {
+		s.joined.reuse()
+	}
 	n := s.rx.ready(batch)
 	if n == 0 {
 		if !s.recvOnIdle && !s.fill.needsWakeup() {
@@ -33,7 +37,12 @@ func (s *Socket) Recv() [][]byte {
 	}
 	packets, bytes := s.packets[:0], uint64(0)
 	for i := range n {
-		if packet := s.packet(s.rx.at(i)); packet != nil {
+		d := s.rx.at(i)
+		packet := s.chunk(d)
+		if s.joined.open || d.Options&unix.XDP_PKT_CONTD != 0 {
+			packet = s.join(packet, d.Options&unix.XDP_PKT_CONTD == 0)
+		}
+		if packet != nil {
 			packets = append(packets, packet)
 			bytes += uint64(len(packet))
 		}
@@ -44,10 +53,23 @@ func (s *Socket) Recv() [][]byte {
 	return packets
 }
 
-// packet returns the bytes a descriptor names. One that does not lie within a
+// join adds one part to a packet in several chunks.
+func (s *Socket) join(part []byte, last bool) []byte {
+	if !s.info.MultiBuffer {
+		s.counted.badDescriptors.Add(1) // we did not say that we take such packets
+		return nil
+	}
+	packet, broken := s.joined.add(part, last)
+	if broken {
+		s.counted.tooLong.Add(1)
+	}
+	return packet
+}
+
+// chunk returns the bytes a descriptor names. One that does not lie within a
 // single chunk of the receiving half is no packet: it is counted and dropped,
 // and its chunk, if it names one of that half, still goes back.
-func (s *Socket) packet(d unix.XDPDesc) []byte {
+func (s *Socket) chunk(d unix.XDPDesc) []byte {
 	half, frame := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
 	if d.Addr >= half {
 		s.counted.badDescriptors.Add(1)

@@ -10,24 +10,28 @@ import (
 
 // The way of a packet to send:
 //
-//  1. Room lends a chunk; the caller may fill it before or after Commit.
-//  2. Commit writes its descriptor, which nobody sees yet.
+//  1. Room lends memory; the caller may fill it before or after Commit.
+//  2. Commit writes a descriptor for each chunk that the frame lies in; nobody
+//     sees them yet.
 //  3. Flush takes back the rooms that were not committed (withdraw), publishes
 //     all descriptors, then kicks the kernel (pump.run).
-//  4. The kernel returns the chunk through the completion ring; reap takes it.
+//  4. The kernel returns the chunks through the completion ring; reap takes the
+//     room once the last is back.
 
-// holder says who has a chunk of the sending half.
+// holder says who has a room. Any other value is how many of its chunks the
+// kernel has, from Commit until the last comes through the completion ring.
 type holder uint8
 
 const (
-	heldByUs     holder = iota // in Socket.unused
-	heldByCaller               // a room, from Room until Commit or Flush
-	heldByKernel               // committed, until it comes through the completion ring
+	heldByUs     holder = 0    // in Socket.unused
+	heldByCaller holder = 0xff // from Room until Commit or Flush
 )
 
-// Room returns a whole chunk for one packet, or nil when all chunks are lent or
-// on their way: then Flush, and drop the packet or try later. Every call
-// returns another chunk; all are lent until Flush.
+const _ = heldByCaller - mostChunks - 1
+
+// Room returns room for one packet, Info.RoomSize bytes, or nil when all rooms
+// are lent or on their way: then Flush, and drop the packet or try later. Every
+// call returns another room; all are lent until Flush.
 func (s *Socket) Room() []byte {
 	if s.closed {
 		return nil
@@ -36,9 +40,9 @@ func (s *Socket) Room() []byte {
 		s.reap()
 	}
 	// A chunk can be back before its ring entry is, on kernels that show
-	// their consumer index late. Every room that is out needs an entry too.
-	uncommitted := uint32(len(s.rooms)) - uint32(s.pushed)
-	if len(s.unused) == 0 || s.tx.free(uncommitted+1) <= uncommitted {
+	// their consumer index late. Every room that is out needs entries too.
+	entries := (uint32(len(s.rooms)) - uint32(s.pushed) + 1) * s.entriesPerRoom
+	if len(s.unused) == 0 || s.tx.free(entries) < entries {
 		return nil
 	}
 	last := len(s.unused) - 1
@@ -46,7 +50,7 @@ func (s *Socket) Room() []byte {
 	s.unused = s.unused[:last]
 	s.rooms = append(s.rooms, at)
 	*s.holderOf(at) = heldByCaller
-	end := at + uint64(s.info.FrameSize)
+	end := at + uint64(s.info.RoomSize)
 	return s.umem[at:end:end]
 }
 
@@ -58,18 +62,25 @@ func (s *Socket) Commit(frame []byte) {
 		return
 	}
 	at, length := offsetIn(s.umem, frame), uint64(len(frame))
-	half, size := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
-	if length == 0 || at < half || at >= 2*half || at&(size-1)+length > size {
+	half, room := uint64(len(s.umem)/2), uint64(s.info.RoomSize)
+	if length == 0 || at < half || at >= 2*half || at&(room-1)+length > room {
 		panic(fmt.Sprintf("xsk: Commit of %d bytes that are no part of a room", length))
 	}
 	holder := s.holderOf(at)
 	if *holder != heldByCaller {
 		panic("xsk: Commit of a room that was committed before, or given before the last Flush")
 	}
-	*holder = heldByKernel
-	s.tx.push(unix.XDPDesc{Addr: at, Len: uint32(length)})
 	s.pushed++
 	s.bytes += length
+	*holder = 1
+	size := uint64(s.info.FrameSize)
+	for here := size - at&(size-1); length > here; here = size {
+		s.tx.push(unix.XDPDesc{Addr: at, Len: uint32(here), Options: unix.XDP_PKT_CONTD})
+		at += here
+		length -= here
+		*holder++
+	}
+	s.tx.push(unix.XDPDesc{Addr: at, Len: uint32(length)})
 }
 
 // Flush ends the lending of rooms, shows the kernel what was committed and has
@@ -111,29 +122,35 @@ func (s *Socket) withdraw() {
 	s.rooms = s.rooms[:0]
 }
 
-// holderOf is the note on who has the chunk that an address of the sending half
+// holderOf is the note on who has the room that an address of the sending half
 // lies in.
 func (s *Socket) holderOf(at uint64) *holder {
-	return &s.holders[(at-uint64(len(s.umem)/2))/uint64(s.info.FrameSize)]
+	return &s.holders[(at-uint64(len(s.umem)/2))>>s.roomBits]
 }
 
-// reap takes back the chunks that were sent. The kernel names them by the
-// address that was committed. One that lies in no chunk it has is counted and
-// forgotten.
+// reap takes back the rooms whose chunks were all sent. The kernel names a chunk
+// by the address that was committed. One that lies in no room it has is counted
+// and forgotten.
 func (s *Socket) reap() {
-	half, size := uint64(len(s.umem)/2), uint64(s.info.FrameSize)
+	half, room := uint64(len(s.umem)/2), uint64(s.info.RoomSize)
 	n := s.done.ready(uint32(s.info.RingSize))
 	if n == 0 {
 		return
 	}
 	for i := range n {
 		at := s.done.at(i)
-		if at < half || at >= 2*half || *s.holderOf(at) != heldByKernel {
+		if at < half || at >= 2*half {
 			s.counted.badDescriptors.Add(1)
 			continue
 		}
-		*s.holderOf(at) = heldByUs
-		s.unused = append(s.unused, at&^(size-1))
+		holder := s.holderOf(at)
+		if *holder == heldByUs || *holder == heldByCaller {
+			s.counted.badDescriptors.Add(1)
+			continue
+		}
+		if *holder--; *holder == heldByUs {
+			s.unused = append(s.unused, at&^(room-1))
+		}
 	}
 	s.done.release(n)
 }

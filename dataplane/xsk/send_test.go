@@ -121,13 +121,14 @@ func TestPumpSavesTheCallWhenNoneIsWanted(t *testing.T) {
 // test plays the kernel.
 func plainSocket(ringSize int) *Socket {
 	const frame = 2048
-	s := &Socket{fd: -1, umem: make([]byte, 2*ringSize*frame), info: Info{RingSize: ringSize, FrameSize: frame}}
+	s := &Socket{fd: -1, umem: make([]byte, 2*ringSize*frame), info: Info{RingSize: ringSize, FrameSize: frame, RoomSize: frame}}
 	s.fill = plainRing[uint64](ringSize, 0).produce()
 	s.tx = plainRing[unix.XDPDesc](ringSize, 0).produce()
 	s.rx = plainRing[unix.XDPDesc](ringSize, 0).consume()
 	s.done = plainRing[uint64](ringSize, 0).consume()
 	s.pump = pump{wake: func() unix.Errno { return 0 }, retry: retryFull}
-	s.shareOut(ringSize, frame)
+	s.shareOutReceiving()
+	s.shareOutSending()
 	return s
 }
 

@@ -6,18 +6,11 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// bindPatience is how long Open waits for a queue that is still taken. The
-	// kernel lets go of a closed socket's queue some 20 to 40 ms after close,
-	// more under load, so a restart always meets this.
-	bindPatience = 2 * time.Second
-	bindRetry    = 10 * time.Millisecond
-
 	// busyPollBudget is how many packets one busy-poll pass takes at most.
 	busyPollBudget = 64
 
@@ -44,15 +37,18 @@ type Socket struct {
 	// Receiving: see recv.go.
 	lent    []uint64 // chunks of the last Recv, which the next one gives back
 	packets [][]byte // what Recv returns
+	joined  joiner   // of packets in several chunks
 
 	// Sending: see send.go.
-	unused  []uint64 // chunks free to be filled, the most recently used last
-	rooms   []uint64 // chunks given by Room since the last Flush
-	holders []holder // of each chunk of the sending half
-	pushed  uint64   // packets committed since the last Flush
-	bytes   uint64   // bytes committed since the last Flush
-	pump    pump
-	counted counters
+	roomBits       int      // binary logarithm of Info.RoomSize
+	entriesPerRoom uint32   // of the TX ring, at most
+	unused         []uint64 // rooms free to be filled, the most recently used last
+	rooms          []uint64 // given by Room since the last Flush
+	holders        []holder // of each room
+	pushed         uint64   // packets committed since the last Flush
+	bytes          uint64   // bytes committed since the last Flush
+	pump           pump
+	counted        counters
 
 	mu         sync.Mutex // guards fd and last against Stats during Close
 	fd         int        // -1 once closed
@@ -88,7 +84,7 @@ func (s *Socket) open(c Config) error {
 	}
 	s.info = Info{
 		Interface: c.Interface, Queue: c.Queue, RingSize: c.RingSize, FrameSize: c.FrameSize,
-		MaxReceive: c.FrameSize - recvHeadroom, SendBudget: defaultSendBudget, BusyPoll: c.BusyPoll,
+		SendBudget: defaultSendBudget, BusyPoll: c.BusyPoll,
 	}
 	if err := s.takeMemory(c.RingSize, c.FrameSize); err != nil {
 		return err
@@ -99,10 +95,11 @@ func (s *Socket) open(c Config) error {
 	if err := s.setOptions(c); err != nil {
 		return err
 	}
-	s.shareOut(c.RingSize, c.FrameSize)
+	s.shareOutReceiving()
 	if err := s.bind(c, device.Index); err != nil {
 		return err
 	}
+	s.shareOutSending()
 	options, err := getOption[uint32](s.fd, unix.XDP_OPTIONS)
 	if err != nil {
 		return fmt.Errorf("ask for the mode in force: %w", err)
@@ -145,35 +142,6 @@ func (s *Socket) setOptions(c Config) error {
 		}
 	}
 	return nil
-}
-
-// bind attaches the socket to its queue. Without a copy or zero-copy flag the
-// kernel itself tries zero-copy first.
-func (s *Socket) bind(c Config, index int) error {
-	address := &unix.SockaddrXDP{Flags: unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(c.Queue)}
-	switch {
-	case c.Mode == ModeZeroCopy:
-		address.Flags |= unix.XDP_ZEROCOPY
-	case c.Mode == ModeCopy, c.Generic:
-		address.Flags |= unix.XDP_COPY
-	}
-	deadline := time.Now().Add(bindPatience)
-	for {
-		err := unix.Bind(s.fd, address)
-		switch {
-		case err == nil:
-			s.info.NeedWakeup = true
-			return nil
-		case err == unix.EBUSY && time.Now().Before(deadline):
-			time.Sleep(bindRetry)
-		case err == unix.EBUSY:
-			return fmt.Errorf("bind: another socket holds the queue: %w", err)
-		case err == unix.EOPNOTSUPP && c.Mode == ModeZeroCopy:
-			return fmt.Errorf("bind: the driver has no zero-copy: %w", err)
-		case err != unix.EINTR:
-			return fmt.Errorf("bind: %w", err)
-		}
-	}
 }
 
 // FD returns the descriptor to put into an XSKMAP, -1 once closed.

@@ -250,7 +250,7 @@ func TestInfoShowsWhatIsInForce(t *testing.T) {
 	// Huge pages and the send budget are the machine's affair.
 	want := Info{
 		Interface: w.a, Queue: 1, NeedWakeup: true, HugePages: got.HugePages,
-		RingSize: 4096, FrameSize: 4096, MaxReceive: 3840, SendBudget: got.SendBudget,
+		RingSize: 4096, FrameSize: 4096, RoomSize: 4096, MaxReceive: 3840, SendBudget: got.SendBudget,
 		BusyPoll: 20 * time.Microsecond,
 	}
 	if got != want {
@@ -288,7 +288,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"ring not a power of two", Config{Interface: name, RingSize: 1000}, nil},
 		{"ring of one", Config{Interface: name, RingSize: 1}, nil},
 		{"huge ring", Config{Interface: name, RingSize: 1 << 16}, nil},
-		{"odd frame", Config{Interface: name, FrameSize: 3000}, nil},
+		{"odd chunk", Config{Interface: name, FrameSize: 3000}, nil},
+		{"negative frame", Config{Interface: name, MaxFrame: -1}, nil},
+		{"frame in too many chunks", Config{Interface: name, MaxFrame: 16*4096 - 255}, nil},
+		{"frame longer than the ring", Config{Interface: name, RingSize: 2, MaxFrame: 9000}, nil},
 		{"unknown mode", Config{Interface: name, Mode: 9}, nil},
 		{"zero-copy in generic mode", Config{Interface: name, Mode: ModeZeroCopy, Generic: true}, nil},
 		{"negative busy poll", Config{Interface: name, BusyPoll: -1}, nil},

@@ -18,6 +18,7 @@ type Stats struct {
 	Kicks          uint64 // calls that asked the kernel to send
 	DeviceFull     uint64 // kicks given up because the device took nothing more
 	BadDescriptors uint64 // descriptors from the kernel that name none of our chunks; dropped
+	TooLong        uint64 // packets in several chunks that are longer than MaxReceive, or lost a part; dropped
 
 	Errors SendErrors
 	Kernel KernelStats
@@ -51,6 +52,7 @@ type counters struct {
 	sentPackets, sentBytes         atomic.Uint64
 	receiveWakeups, kicks          atomic.Uint64
 	deviceFull, badDescriptors     atomic.Uint64
+	tooLong                        atomic.Uint64
 
 	errors struct{ busy, noBuffers, down, gone, interrupted, other atomic.Uint64 }
 }
@@ -68,6 +70,7 @@ func (s *Socket) Stats() (Stats, error) {
 		Kicks:           c.kicks.Load(),
 		DeviceFull:      c.deviceFull.Load(),
 		BadDescriptors:  c.badDescriptors.Load(),
+		TooLong:         c.tooLong.Load(),
 		Errors: SendErrors{
 			Busy:        c.errors.busy.Load(),
 			NoBuffers:   c.errors.noBuffers.Load(),

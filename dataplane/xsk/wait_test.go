@@ -135,14 +135,17 @@ func TestWaitRefusesTooManySockets(t *testing.T) {
 
 func TestNothingAllocates(t *testing.T) {
 	modes(t, func(t *testing.T, native bool) {
-		w := newWire(t, native)
-		a := w.open(t, w.a, Config{RingSize: 256})
-		b := w.open(t, w.b, Config{RingSize: 256})
+		w := newWireOf(t, native, jumboMTU)
+		a := w.open(t, w.a, Config{RingSize: 512, MaxFrame: jumboFrame})
+		b := w.open(t, w.b, Config{RingSize: 512, MaxFrame: jumboFrame})
 		wake := newWake(t)
 		got := 0
 		allocs := testing.AllocsPerRun(500, func() {
-			for range 64 {
+			for i := range 64 {
 				frame := a.Room()[18:218]
+				if i%8 == 0 {
+					frame = frame[:9000]
+				}
 				clear(frame)
 				a.Commit(frame)
 				a.Room() // not committed

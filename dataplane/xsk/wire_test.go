@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // wire is a veth pair in a network namespace of its own, with a program on
@@ -35,6 +37,11 @@ const (
 // newWire makes a wire. The test stays on its thread from here on.
 func newWire(t testing.TB, native bool) *wire {
 	t.Helper()
+	return newWireOf(t, native, wireMTU)
+}
+
+func newWireOf(t testing.TB, native bool, mtu int) *wire {
+	t.Helper()
 	runtime.LockOSThread()
 	home, err := netns.Get()
 	check(t, err)
@@ -52,8 +59,8 @@ func newWire(t testing.TB, native bool) *wire {
 	}
 	w := &wire{a: "xska", b: "xskb", native: native}
 	check(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: w.a, MTU: wireMTU, NumTxQueues: queues, NumRxQueues: queues},
-		PeerName:  w.b, PeerMTU: wireMTU, PeerNumTxQueues: queues, PeerNumRxQueues: queues,
+		LinkAttrs: netlink.LinkAttrs{Name: w.a, MTU: mtu, NumTxQueues: queues, NumRxQueues: queues},
+		PeerName:  w.b, PeerMTU: uint32(mtu), PeerNumTxQueues: queues, PeerNumRxQueues: queues,
 	}))
 	for _, name := range []string{w.a, w.b} {
 		out, err := exec.Command("ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off").CombinedOutput()
@@ -75,7 +82,8 @@ func (w *wire) steer(t testing.TB, name string) *ebpf.Map {
 	t.Cleanup(func() { sockets.Close() })
 	const queueOffset, drop = 16, 1 // xdp_md.rx_queue_index, XDP_DROP
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP,
+		Type:  ebpf.XDP,
+		Flags: unix.BPF_F_XDP_HAS_FRAGS,
 		Instructions: asm.Instructions{
 			asm.LoadMem(asm.R2, asm.R1, queueOffset, asm.Word),
 			asm.LoadMapPtr(asm.R1, sockets.FD()),
@@ -154,7 +162,9 @@ var sizes = []int{60, 61, 64, 127, 128, 590, 1514, 1518, wireMTU + 14}
 
 // send commits and flushes packets first to first+n-1 and returns how many
 // found room.
-func send(s *Socket, first uint64, n int) int {
+func send(s *Socket, first uint64, n int) int { return sendOf(s, sizes, first, n) }
+
+func sendOf(s *Socket, sizes []int, first uint64, n int) int {
 	for i := range n {
 		room := s.Room()
 		if room == nil {
@@ -175,7 +185,12 @@ func send(s *Socket, first uint64, n int) int {
 // expect receives packets first to first+n-1, intact, in order, once each.
 func expect(t testing.TB, s *Socket, first uint64, n int) {
 	t.Helper()
-	want := make([]byte, sizes[len(sizes)-1])
+	expectOf(t, s, sizes, first, n)
+}
+
+func expectOf(t testing.TB, s *Socket, sizes []int, first uint64, n int) {
+	t.Helper()
+	want := make([]byte, slices.Max(sizes))
 	deadline := time.Now().Add(5 * time.Second)
 	for got := 0; got < n; {
 		if time.Now().After(deadline) {
