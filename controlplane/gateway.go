@@ -95,6 +95,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		}
 	}()
 
+	g.interfaces.warn(log)
 	g.engine = dataplane.NewEngine(g.interfaces.queues, func(dst netip.Addr) { g.resolver.want(insideSide, dst) })
 	g.engine.SetRouter(router4, router6)
 	g.engine.SetRoutes(linkRoutes(cfg.Links))

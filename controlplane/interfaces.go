@@ -3,6 +3,7 @@ package controlplane
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -110,6 +111,9 @@ func countQueues(c *GatewayConfig) (int, error) {
 	return queues[0], nil
 }
 
+// linkHeader is the longest header in front of an IP packet, with two VLAN tags.
+const linkHeader = 22
+
 // program is what both steering programs can do.
 type program interface {
 	Attach(ifindex int, mode bpf.AttachMode) (bpf.AttachMode, error)
@@ -133,9 +137,14 @@ func openSockets(p program, c *GatewayConfig, name string, n int, mode bpf.Attac
 	if err != nil {
 		return nil, err
 	}
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", name, err)
+	}
 	for queue := range n {
 		s, err := xsk.Open(xsk.Config{
 			Interface: name, Queue: queue, Mode: zeroCopy, Generic: mode == bpf.AttachGeneric, BusyPoll: c.BusyPoll,
+			MaxFrame: min(link.Attrs().MTU+linkHeader, xsk.LongestFrame),
 		})
 		if err != nil {
 			return sockets, fmt.Errorf("interface %s, queue %d: %w", name, queue, err)
@@ -148,10 +157,25 @@ func openSockets(p program, c *GatewayConfig, name string, n int, mode bpf.Attac
 	return sockets, nil
 }
 
-// mostWireMTU is the largest outer IP packet that fits a chunk on both sides.
-func (f *interfaces) mostWireMTU() int {
-	const linkHeader = 22 // with two VLAN tags
-	return f.outsideXSK[0].Info().MaxReceive - linkHeader
+// mostWireMTU is the largest outer IP packet that the outside's sockets take. It
+// is that of the interface when they were opened, unless the kernel has no
+// multi-buffer.
+func (f *interfaces) mostWireMTU() int { return f.outsideXSK[0].Info().MaxReceive - linkHeader }
+
+// warn says what the sockets fall short of.
+func (f *interfaces) warn(log *slog.Logger) {
+	for _, s := range []*xsk.Socket{f.insideXSK[0], f.outsideXSK[0]} {
+		info := s.Info()
+		link, err := netlink.LinkByName(info.Interface)
+		if most := info.MaxReceive - linkHeader; err == nil && most < link.Attrs().MTU {
+			reason := "AF_XDP takes no more"
+			if !info.MultiBuffer {
+				reason = "this kernel does not know AF_XDP multi-buffer, which came with Linux 6.6"
+			}
+			log.Warn("packets as large as the interface allows are lost",
+				"interface", info.Interface, "mtu", link.Attrs().MTU, "most", most, "reason", reason)
+		}
+	}
 }
 
 // close detaches the programs first, so that no packet is steered to a socket

@@ -78,7 +78,7 @@ var (
 
 	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
 
-	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages")
+	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages", "max_frame")
 	socketEvents = desc("socket_events_total", "What happened to each AF_XDP socket.", "side", "queue", "event")
 )
 
@@ -162,7 +162,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int, s *xsk.Socket, mode bpf.AttachMode) {
 	q, info := strconv.Itoa(queue), s.Info()
 	out <- prometheus.MustNewConstMetric(socketInfo, prometheus.GaugeValue, 1, info.Interface, side, q, string(mode),
-		strconv.FormatBool(info.ZeroCopy), strconv.FormatBool(info.NeedWakeup), strconv.FormatBool(info.HugePages))
+		strconv.FormatBool(info.ZeroCopy), strconv.FormatBool(info.NeedWakeup), strconv.FormatBool(info.HugePages),
+		strconv.Itoa(info.MaxReceive))
 	stats, err := s.Stats()
 	if err != nil {
 		out <- prometheus.NewInvalidMetric(socketEvents, err)
@@ -174,7 +175,7 @@ func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int,
 	}{
 		{"received", stats.ReceivedPackets}, {"sent", stats.SentPackets},
 		{"kick", stats.Kicks}, {"receive_wakeup", stats.ReceiveWakeups}, {"device_full", stats.DeviceFull},
-		{"bad_descriptor", stats.BadDescriptors},
+		{"bad_descriptor", stats.BadDescriptors}, {"too_long", stats.TooLong},
 		{"send_busy", stats.Errors.Busy}, {"send_no_buffers", stats.Errors.NoBuffers}, {"send_down", stats.Errors.Down},
 		{"send_gone", stats.Errors.Gone}, {"send_interrupted", stats.Errors.Interrupted}, {"send_other", stats.Errors.Other},
 		{"receive_dropped", stats.Kernel.ReceiveDropped}, {"receive_invalid", stats.Kernel.ReceiveInvalid},

@@ -8,6 +8,7 @@ const (
 	waitingMost    = 64 // packets of one worker
 	waitingPerHost = 8
 	waitingTime    = 2 * time.Second
+	waitingRoom    = 1 << 16 // any IP packet; pages never used cost no memory
 )
 
 // waiting holds packets for inside neighbours that the kernel is asked to find.
@@ -24,9 +25,9 @@ type waitingPacket struct {
 
 func newWaiting() waiting {
 	w := waiting{packets: make([]waitingPacket, 0, waitingMost), rooms: make([][]byte, waitingMost)}
-	memory := make([]byte, waitingMost*pipeRoom)
+	memory := make([]byte, waitingMost*waitingRoom)
 	for i := range w.rooms {
-		w.rooms[i] = memory[i*pipeRoom : (i+1)*pipeRoom : (i+1)*pipeRoom]
+		w.rooms[i] = memory[i*waitingRoom : (i+1)*waitingRoom : (i+1)*waitingRoom]
 	}
 	return w
 }
@@ -47,7 +48,7 @@ func (q *waiting) add(w *Worker, p *packet) Drop {
 			same++
 		}
 	}
-	if len(q.rooms) == 0 || same >= waitingPerHost || len(p.b) > pipeRoom {
+	if len(q.rooms) == 0 || same >= waitingPerHost {
 		return DropNeighbourQueue
 	}
 	room := q.rooms[len(q.rooms)-1]
@@ -81,7 +82,7 @@ func (q *waiting) retry(w *Worker) {
 		if why != noDrop {
 			w.counts.Dropped[why]++
 		}
-		q.rooms = append(q.rooms, one.p.b[:pipeRoom:pipeRoom])
+		q.rooms = append(q.rooms, one.p.b[:waitingRoom:waitingRoom])
 	}
 	q.packets = kept
 }

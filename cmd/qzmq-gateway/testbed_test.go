@@ -48,17 +48,20 @@ func (s site) other() site {
 type testbed struct {
 	t      *testing.T
 	ctx    context.Context
-	prefix string // of the names of its namespaces
-	dir    string // for keys and configurations
+	prefix string   // of the names of its namespaces
+	env    []string // settings of tools/testbed besides
+	dir    string   // for keys and configurations
 	peers  map[string]string
 }
 
 // newTestbed makes a testbed. TESTBED_PREFIX, as for tools/testbed, lets it
 // stand beside another one; suffix, beside those of tests that run in parallel.
-func newTestbed(t *testing.T, suffix string) *testbed {
+// What else tools/testbed takes from the environment may be set.
+func newTestbed(t *testing.T, suffix string, env ...string) *testbed {
 	t.Helper()
 	b := newSites(t)
 	b.prefix += suffix
+	b.env = env
 	if out, err := b.script("up", "--wire"); err != nil {
 		t.Fatalf("tools/testbed up: %v\n%s", err, out)
 	}
@@ -94,7 +97,7 @@ func (b *testbed) script(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "../../tools/testbed", args...)
-	cmd.Env = append(os.Environ(), "TESTBED_PREFIX="+b.prefix)
+	cmd.Env = append(append(os.Environ(), "TESTBED_PREFIX="+b.prefix), b.env...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err

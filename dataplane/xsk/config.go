@@ -24,6 +24,9 @@ const (
 	mostChunks = 16
 )
 
+// LongestFrame is the most that Config.MaxFrame may be, in chunks of 4096.
+const LongestFrame = mostChunks*defaultFrameSize - recvHeadroom
+
 // Mode chooses between the kernel copying packets into the UMEM and the device
 // writing them there itself.
 type Mode uint8
