@@ -47,6 +47,8 @@ type GatewayConfig struct {
 	Attach   AttachMode
 	ZeroCopy ZeroCopyMode
 	BusyPoll time.Duration // whole microseconds, 0 (the default) is off
+	Pin      PinMode
+	RSS      RSSMode
 	// ShareRecords lets small packets of one batch travel in one record, to peers
 	// that do so too; true by default.
 	ShareRecords bool
@@ -178,6 +180,24 @@ const (
 	ZeroCopyAuto ZeroCopyMode = "auto" // the default: where the driver has it
 	ZeroCopyOn   ZeroCopyMode = "on"   // the gateway does not start without it
 	ZeroCopyOff  ZeroCopyMode = "off"
+)
+
+// PinMode is whether each worker keeps to one CPU.
+type PinMode string
+
+const (
+	PinAuto PinMode = "auto" // the default: where there are more CPUs than workers
+	PinOn   PinMode = "on"   // the gateway does not start with fewer CPUs than workers
+	PinOff  PinMode = "off"
+)
+
+// RSSMode is whether the outside's driver is told to spread records over its
+// queues by their ports.
+type RSSMode string
+
+const (
+	RSSAuto RSSMode = "auto" // the default: with several queues, where the driver can
+	RSSOff  RSSMode = "off"  // it is left as it is
 )
 
 // OtherTraffic is what happens to packets that go to a link's routes but belong

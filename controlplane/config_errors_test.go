@@ -125,6 +125,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"workers", lines{6: "  workers: many"}, `6: gateway.workers: "many" is not auto or a number from 1 to 1024`},
 		{"attach", lines{7: "  attach: offload"}, `7: gateway.attach: "offload" is not one of auto, native, generic`},
 		{"zero_copy", lines{8: "  zero_copy: maybe"}, `8: gateway.zero_copy: "maybe" is not one of auto, on, off`},
+		{"pin", lines{8: "  pin: 3"}, `8: gateway.pin: want text, got a number`},
+		{"rss", lines{8: "  rss: on"}, `8: gateway.rss: "on" is not one of auto, off`},
 		{"busy_poll_us", lines{9: "  busy_poll_us: -1"}, `9: gateway.busy_poll_us: "-1" is not a whole number from 0 to 1000000`},
 		{"admin name", lines{10: "  admin: { listen: \"localhost:9580\" }"}, `10: gateway.admin.listen: "localhost:9580" is not an IP address and a port`},
 		{"admin socket", lines{10: "  admin: { socket: /run/qzmq/gateway.sock }"}, "10: gateway.admin.socket: not in this version"},

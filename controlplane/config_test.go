@@ -45,6 +45,7 @@ func TestParseDefaults(t *testing.T) {
 			Attach:   "auto",
 			ZeroCopy: "auto",
 			BusyPoll: 0, ShareRecords: true,
+			Pin: "auto", RSS: "auto",
 			Admin: AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580")},
 		},
 		QZMQ: QZMQConfig{
@@ -74,6 +75,8 @@ gateway:
   attach: native
   zero_copy: on
   busy_poll_us: 50
+  pin: on
+  rss: off
   share_records: false
   admin: { listen: "[::1]:0" }
 qzmq:
@@ -133,6 +136,8 @@ links:
 			Attach:      AttachNative,
 			ZeroCopy:    ZeroCopyOn,
 			BusyPoll:    50 * time.Microsecond,
+			Pin:         PinOn,
+			RSS:         RSSOff,
 			Admin:       AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0")},
 		},
 		QZMQ: QZMQConfig{
@@ -182,9 +187,9 @@ links:
 			Suite:    suite,
 			Phase:    PhaseEnforce,
 		}},
-		file: "a.yaml", identityLine: 4, suiteLine: 18, peerLines: []int{26, 38, 42, 44},
-		certificateLine: 5, keysLine: 23, authorityLines: []int{22, 22},
-		knockLine: 6, knockLines: []int{28, 37, 40, 43},
+		file: "a.yaml", identityLine: 4, suiteLine: 20, peerLines: []int{28, 40, 44, 46},
+		certificateLine: 5, keysLine: 25, authorityLines: []int{24, 24},
+		knockLine: 6, knockLines: []int{30, 39, 42, 45},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

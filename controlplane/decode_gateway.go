@@ -29,7 +29,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 
 func (d *decoder) gateway(s *section, c *Config) {
 	g := &c.Gateway
-	*g = GatewayConfig{Attach: AttachAuto, ZeroCopy: ZeroCopyAuto, ShareRecords: true}
+	*g = GatewayConfig{Attach: AttachAuto, ZeroCopy: ZeroCopyAuto, Pin: PinAuto, RSS: RSSAuto, ShareRecords: true}
 	required(s, "name", aText(), &g.Name, parseName)
 	c.identityLine = required(s, "identity", aText(), &g.Identity, parsePath)
 	if line, there := optional(s, "certificate", aText(), &g.Certificate, parsePath); there {
@@ -44,6 +44,8 @@ func (d *decoder) gateway(s *section, c *Config) {
 	optional(s, "attach", aText(), &g.Attach, oneOf(AttachAuto, AttachNative, AttachGeneric))
 	optional(s, "zero_copy", aText(), &g.ZeroCopy, oneOf(ZeroCopyAuto, ZeroCopyOn, ZeroCopyOff))
 	optional(s, "busy_poll_us", aNumber(), &g.BusyPoll, duration(0, time.Second, time.Microsecond))
+	optional(s, "pin", aText(), &g.Pin, oneOf(PinAuto, PinOn, PinOff))
+	optional(s, "rss", aText(), &g.RSS, oneOf(RSSAuto, RSSOff))
 	optional(s, "share_records", aBool(), &g.ShareRecords, parseBool)
 	d.admin(s.section("admin"), &g.Admin)
 	s.end()

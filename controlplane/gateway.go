@@ -76,7 +76,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	if err != nil {
 		return nil, err
 	}
-	g.interfaces, err = openInterfaces(c)
+	g.interfaces, err = openInterfaces(c, log)
 	if errors.Is(err, bpf.ErrInterfaceTaken) {
 		return nil, err // another gateway runs here, and the guard is its own
 	}
@@ -95,7 +95,6 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		}
 	}()
 
-	g.interfaces.warn(log)
 	g.engine = dataplane.NewEngine(g.interfaces.queues, func(dst netip.Addr) { g.resolver.want(insideSide, dst) })
 	g.engine.SetRouter(router4, router6)
 	g.engine.SetRoutes(linkRoutes(cfg.Links))
@@ -136,7 +135,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(), "aead", provider,
 		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_mode", g.interfaces.insideMode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
-		"control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
+		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
 	return g, nil
 }
 

@@ -24,16 +24,18 @@ type interfaces struct {
 	insideMode, outsideMode bpf.AttachMode
 	insideXSK, outsideXSK   []*xsk.Socket // by queue
 	wakes                   []*xsk.Wake   // by queue
+	cpus                    []int         // of the workers, by queue; nil: of no one in particular
+	tuned                   []*tuning     // the drivers' settings that are borrowed
 	queues                  []dataplane.Queue
 }
 
 // openInterfaces attaches the programs and opens a socket for every queue. The
 // programs know no route and no session yet. On an error nothing is left.
-func openInterfaces(c *GatewayConfig) (f *interfaces, err error) {
+func openInterfaces(c *GatewayConfig, log *slog.Logger) (f *interfaces, err error) {
 	f = &interfaces{}
 	defer func() {
 		if err != nil {
-			f.close()
+			err = errors.Join(err, f.close())
 			f = nil
 		}
 	}()
@@ -59,6 +61,13 @@ func openInterfaces(c *GatewayConfig) (f *interfaces, err error) {
 	if f.outsideXSK, err = openSockets(f.steer, c, c.Outside.Interface, workers, f.outsideMode); err != nil {
 		return f, err
 	}
+	if f.cpus, err = pinWorkers(c, workers); err != nil {
+		return f, err
+	}
+	if err = f.tune(c, log); err != nil {
+		return f, err
+	}
+	f.warn(log)
 	for i := range workers {
 		wake, err := xsk.NewWake()
 		if err != nil {
@@ -69,9 +78,41 @@ func openInterfaces(c *GatewayConfig) (f *interfaces, err error) {
 		f.queues = append(f.queues, dataplane.Queue{
 			Inside: in, Outside: out, Wake: wake.Wake,
 			Wait: func(d time.Duration) { xsk.Wait(d, wake, in, out) },
+			Enter: func() {
+				if f.cpus == nil {
+					return
+				}
+				if err := stayOn(f.cpus[i]); err != nil {
+					log.Warn("a worker is left to the scheduler", "queue", i, "reason", err)
+				}
+			},
 		})
 	}
 	return f, nil
+}
+
+// tune borrows what the drivers do differently while the gateway runs.
+func (f *interfaces) tune(c *GatewayConfig, log *slog.Logger) error {
+	for _, device := range []string{c.Inside.Interface, c.Outside.Interface} {
+		t, err := newTuning(device, "/sys", "/run/qzmq")
+		if err != nil {
+			return err
+		}
+		f.tuned = append(f.tuned, t)
+		if err := t.settle(); err != nil {
+			log.Warn("settings that an earlier run changed could not be given back", "interface", device, "reason", err)
+		}
+		if c.BusyPoll == 0 {
+			continue
+		}
+		if err := t.busyPolling(); err != nil {
+			log.Warn("busy polling and interrupts get in each other's way", "interface", device, "reason", err)
+		}
+	}
+	if c.RSS == RSSAuto && len(f.outsideXSK) > 1 {
+		f.tuned[1].spread(log, c.Outside.Address.Is6())
+	}
+	return nil
 }
 
 // countQueues gives the number of workers: one for each receive queue, of which
@@ -182,6 +223,9 @@ func (f *interfaces) warn(log *slog.Logger) {
 // that is gone.
 func (f *interfaces) close() error {
 	var errs []error
+	for _, t := range f.tuned {
+		errs = append(errs, t.giveBack())
+	}
 	if f.inside != nil {
 		errs = append(errs, f.inside.Close())
 	}

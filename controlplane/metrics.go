@@ -79,6 +79,7 @@ var (
 	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
 
 	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages", "max_frame")
+	workerCPU    = desc("worker_cpu", "The CPU that a worker keeps to; absent where the scheduler chooses.", "queue")
 	socketEvents = desc("socket_events_total", "What happened to each AF_XDP socket.", "side", "queue", "event")
 )
 
@@ -90,7 +91,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
-		steered, steeredBytes, aeadInfo, socketInfo, socketEvents, turnsTaken, turnsWait,
+		steered, steeredBytes, aeadInfo, socketInfo, socketEvents, workerCPU, turnsTaken, turnsWait,
 	} {
 		d <- one
 	}
@@ -153,6 +154,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	provider, _ := record.Provider()
 	gauge(aeadInfo, 1, provider)
+	for i, cpu := range c.g.interfaces.cpus {
+		gauge(workerCPU, float64(cpu), strconv.Itoa(i))
+	}
 	for i := range c.g.interfaces.queues {
 		c.socket(out, "inside", i, c.g.interfaces.insideXSK[i], c.g.interfaces.insideMode)
 		c.socket(out, "outside", i, c.g.interfaces.outsideXSK[i], c.g.interfaces.outsideMode)

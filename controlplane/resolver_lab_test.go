@@ -107,14 +107,14 @@ func (l *kernelLab) in(ns string, f func()) {
 		l.t.Fatal(err)
 	}
 	defer h.Close()
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		err := netns.Set(h)
+		defer func() { done <- err }() // also when f ends the test
 		if err == nil {
 			f()
 		}
-		done <- err
 	}()
 	if err := <-done; err != nil {
 		l.t.Fatal(err)

@@ -27,6 +27,9 @@ type Queue struct {
 	Wait func(time.Duration)
 	// Wake ends a Wait from another goroutine.
 	Wake func()
+	// Enter, unless nil, is called first, on the operating system thread that
+	// the worker has to itself and that ends with it.
+	Enter func()
 }
 
 // Engine is the dataplane of one gateway: its workers, and the tables they

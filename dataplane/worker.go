@@ -79,8 +79,10 @@ func newWorker(e *Engine, index int, q Queue) *Worker {
 }
 
 func (w *Worker) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // and never unlocked: what Enter did to the thread ends with it
+	if w.queue.Enter != nil {
+		w.queue.Enter()
+	}
 	for !w.stop.Load() {
 		if w.step() {
 			continue

@@ -87,6 +87,35 @@ func wakeReceive(fd int) unix.Errno {
 	return errno
 }
 
+// ethtoolFlowHash is the part of struct ethtool_rxnfc that is about hash fields.
+type ethtoolFlowHash struct {
+	command uint32
+	flow    uint32
+	data    uint64
+	_       [176]byte // what the other commands use, in case a kernel copies all of it
+}
+
+// askDriver makes an ethtool request of the interface's driver.
+func askDriver(name string, request *ethtoolFlowHash) error {
+	var to struct { // struct ifreq
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}
+	if len(name) >= len(to.name) {
+		return unix.ENODEV
+	}
+	copy(to.name[:], name)
+	to.data = unsafe.Pointer(request)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&to)))
+	return orNil(errno)
+}
+
 // orNil turns an errno into an error. A plain conversion would make a non-nil
 // error of errno 0.
 func orNil(errno unix.Errno) error {
