@@ -99,3 +99,18 @@ func TestFramesLongerThanTheMTU(t *testing.T) {
 	a.running()
 	z.running()
 }
+
+// TestWireMTUBeyondAFXDP: an interface may allow more than AF_XDP takes in the 16
+// chunks of a room. That is said at the start, peers are told the less, and it
+// passes to the last byte.
+func TestWireMTUBeyondAFXDP(t *testing.T) {
+	const most = 65258
+	b := newTestbed(t, "-most", "TESTBED_MTU=65535", "TESTBED_INSIDE_MTU=65535")
+	a, _ := b.linked()
+	if lines := a.out.lines("level=WARN", "mtu=65535", fmt.Sprint("most=", most)); len(lines) != 2 {
+		t.Errorf("of eth1 and eth2 was said:\n%s", strings.Join(lines, "\n"))
+	}
+	b.edge(siteA, hostB4, most-60, 28)
+	b.edge(siteB, hostA6, most-60, 48)
+	b.transfer(siteA, siteB)
+}
