@@ -7,12 +7,19 @@ import (
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	burstLen    = 64         // records sealed or opened in one call: more gain nothing, and leave the cache
 	scratchLen  = 256 * 1024 // room for fragments and ICMP errors of one batch
 	idleTimeout = time.Second
+
+	// patience is how often a worker with nothing to do lets others run before it
+	// sleeps. Who would have sent the next packet then does, and what a wakeup
+	// costs is shared by more packets: where programs share cores with workers,
+	// that took 30 % off the CPU time of small packets. 20 times gained no more.
+	patience = 2
 )
 
 // Worker moves the packets of one queue in both directions. Everything in it
@@ -83,10 +90,16 @@ func (w *Worker) run() {
 	if w.queue.Enter != nil {
 		w.queue.Enter()
 	}
-	for !w.stop.Load() {
+	for idle := 0; !w.stop.Load(); {
 		if w.step() {
+			idle = 0
 			continue
 		}
+		if idle++; idle <= patience {
+			unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			continue
+		}
+		idle = 0
 		w.burst.Forget()
 		w.opens.Forget()
 		timeout := idleTimeout
