@@ -16,14 +16,14 @@ func TestResolverSurvivesInterface(t *testing.T) {
 	l := newKernelLab(t)
 	w := l.resolve(nil)
 	h1 := l.mac("h1", "eth0")
-	w.await(insideSide, "10.1.0.2", dataplane.NewHop(h1, l.mac("gw", "eth1")), time.Second)
+	w.await(insideSide, "10.1.0.2", dataplane.NewHop(h1, l.mac("gw", "eth1")), 10*time.Second)
 
 	before := w.publications()
 	l.do("gw", "ip link set eth1 mtu 9000")
-	w.until(time.Second, "the MTU is not told", func() bool { return w.mtu(insideSide) == 9000 && w.publications() > before })
+	w.until(10*time.Second, "the MTU is not told", func() bool { return w.mtu(insideSide) == 9000 && w.publications() > before })
 
 	l.do("gw", "ip link set eth1 down")
-	w.until(time.Second, "the hop outlives its interface", func() bool {
+	w.until(10*time.Second, "the hop outlives its interface", func() bool {
 		_, ok := w.published(-1, insideSide, "10.1.0.2")
 		return !ok
 	})
@@ -32,7 +32,7 @@ func TestResolverSurvivesInterface(t *testing.T) {
 
 	index := w.index(insideSide)
 	l.do("gw", "ip link del eth1")
-	w.until(time.Second, "the lost interface is not noticed", func() bool { return w.index(insideSide) == 0 && w.mtu(insideSide) == 0 })
+	w.until(10*time.Second, "the lost interface is not noticed", func() bool { return w.index(insideSide) == 0 && w.mtu(insideSide) == 0 })
 	l.connect("eth1", "h1", 1)
 	w.await(insideSide, "10.1.0.2", dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1")), 6*time.Second)
 	if w.index(insideSide) == index || w.mac(insideSide) != l.mac("gw", "eth1") || w.mtu(insideSide) != 1500 {
@@ -83,7 +83,7 @@ func TestResolverUnknownHost(t *testing.T) {
 		return ok
 	})
 	w.forget(peer)
-	w.until(time.Second, "the peer is not forgotten", func() bool {
+	w.until(10*time.Second, "the peer is not forgotten", func() bool {
 		_, ok := w.published(-1, outsideSide, "10.2.0.77")
 		return !ok
 	})
@@ -98,7 +98,7 @@ func TestResolverLostNotices(t *testing.T) {
 		}
 	})
 	ours := l.mac("gw", "eth1")
-	w.await(insideSide, "10.1.0.2", dataplane.NewHop(l.mac("h1", "eth0"), ours), time.Second)
+	w.await(insideSide, "10.1.0.2", dataplane.NewHop(l.mac("h1", "eth0"), ours), 10*time.Second)
 	var hold sync.Mutex
 	hold.Lock()
 	w.held.Store(&hold)
@@ -110,7 +110,7 @@ func TestResolverLostNotices(t *testing.T) {
 	}
 	l.do("gw", "ip neigh replace 10.1.0.2 lladdr 02:00:00:00:bb:02 nud permanent dev eth1")
 	hold.Unlock()
-	w.await(insideSide, "10.1.0.2", dataplane.NewHop([6]byte{2, 0, 0, 0, 0xbb, 2}, ours), time.Second)
+	w.await(insideSide, "10.1.0.2", dataplane.NewHop([6]byte{2, 0, 0, 0, 0xbb, 2}, ours), 10*time.Second)
 	if !strings.Contains(w.logs.String(), "notices were lost") {
 		t.Error("no notice was lost, so this test has shown nothing")
 	}
@@ -122,7 +122,7 @@ func TestResolverCoalesces(t *testing.T) {
 	l.do("gw", "ip route add 10.9.0.0/16 via 10.1.0.2")
 	w := l.resolve(nil)
 	hop := dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1"))
-	w.await(insideSide, "10.9.255.1", hop, time.Second)
+	w.await(insideSide, "10.9.255.1", hop, 10*time.Second)
 	const many = 5000
 	start, before := time.Now(), w.publications()
 	w.until(10*time.Second, "not all are resolved", func() bool {

@@ -35,7 +35,7 @@ func TestResolverFinds(t *testing.T) {
 	} {
 		start := time.Now()
 		w.want(tt.side, netip.MustParseAddr(tt.addr))
-		w.await(tt.side, tt.addr, tt.hop, time.Second)
+		w.await(tt.side, tt.addr, tt.hop, 10*time.Second)
 		t.Logf("%s: %v", tt.name, time.Since(start).Round(100*time.Microsecond))
 	}
 }
@@ -59,11 +59,11 @@ func TestResolverFindsOnVLAN(t *testing.T) {
 	l.do("gw", "ip route add 10.7.0.0/16 via 10.100.0.2")
 	w := l.resolve(nil)
 	vlan := dataplane.NewHop(l.mac("h1", "eth1.100"), [6]byte{2, 0, 0, 0, 1, 0}, 100)
-	w.await(insideSide, "10.100.0.2", vlan, time.Second)
-	w.await(insideSide, "10.7.0.1", vlan, time.Second)
-	w.await(insideSide, "10.30.0.2", dataplane.NewHop(l.mac("h1", "inner"), l.mac("gw", "inner"), 200, 300), time.Second)
+	w.await(insideSide, "10.100.0.2", vlan, 10*time.Second)
+	w.await(insideSide, "10.7.0.1", vlan, 10*time.Second)
+	w.await(insideSide, "10.30.0.2", dataplane.NewHop(l.mac("h1", "inner"), l.mac("gw", "inner"), 200, 300), 10*time.Second)
 	l.do("gw", "ip link del eth1.100")
-	w.until(time.Second, "the hop outlives its VLAN", func() bool {
+	w.until(10*time.Second, "the hop outlives its VLAN", func() bool {
 		_, ok := w.published(-1, insideSide, "10.100.0.2")
 		return !ok
 	})
@@ -76,10 +76,10 @@ func TestResolverPolicyRoute(t *testing.T) {
 	l.do("gw", "ip route add default via 10.2.0.2 table 100")
 	w := l.resolve(func(r *resolver) { r.source = netip.MustParseAddr("10.2.0.1") })
 	hop := dataplane.NewHop(l.mac("h2", "eth0"), l.mac("gw", "eth2"))
-	w.await(outsideSide, "192.0.2.1", hop, time.Second)
-	w.await(outsideSide, "fd00:2::2", hop, time.Second)
+	w.await(outsideSide, "192.0.2.1", hop, 10*time.Second)
+	w.await(outsideSide, "fd00:2::2", hop, 10*time.Second)
 	l.do("gw", "ip rule del from 10.2.0.1")
-	w.until(time.Second, "the removed rule is not followed", func() bool {
+	w.until(10*time.Second, "the removed rule is not followed", func() bool {
 		_, ok := w.published(-1, outsideSide, "192.0.2.1")
 		return !ok
 	})
@@ -110,7 +110,7 @@ func TestResolverRefuses(t *testing.T) {
 	for _, q := range refused {
 		w.want(q.side, q.addr)
 	}
-	w.await(insideSide, "192.0.2.1", dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1")), time.Second)
+	w.await(insideSide, "192.0.2.1", dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1")), 10*time.Second)
 	for i := range w.publications() {
 		for _, q := range refused {
 			if _, ok := w.published(i, q.side, q.addr.String()); ok {
@@ -120,15 +120,15 @@ func TestResolverRefuses(t *testing.T) {
 	}
 	// A route that appears turns the refusal round.
 	l.do("gw", "ip route add 10.8.7.0/24 via 10.1.0.2")
-	w.await(insideSide, "10.8.7.1", dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1")), time.Second)
+	w.await(insideSide, "10.8.7.1", dataplane.NewHop(l.mac("h1", "eth0"), l.mac("gw", "eth1")), 10*time.Second)
 	l.do("gw", "ip route replace 10.9.0.0/16 via 10.1.0.2")
-	w.until(time.Second, "the changed route is not followed", func() bool {
+	w.until(10*time.Second, "the changed route is not followed", func() bool {
 		_, ok := w.published(-1, insideSide, "10.9.0.2")
 		return ok
 	})
 	// And one that leads elsewhere withdraws the answer.
 	l.do("gw", "ip route replace 10.9.0.0/16 via 10.2.0.2")
-	w.until(time.Second, "the answer is not withdrawn", func() bool {
+	w.until(10*time.Second, "the answer is not withdrawn", func() bool {
 		_, ok := w.published(-1, insideSide, "10.9.0.2")
 		return !ok
 	})
@@ -142,13 +142,13 @@ func TestResolverFollowsNeighbours(t *testing.T) {
 	w := l.resolve(nil)
 	ours := l.mac("gw", "eth1")
 	first := dataplane.NewHop(l.mac("h1", "eth0"), ours)
-	w.await(insideSide, "10.1.0.2", first, time.Second)
-	w.await(insideSide, "10.9.0.1", first, time.Second)
+	w.await(insideSide, "10.1.0.2", first, 10*time.Second)
+	w.await(insideSide, "10.9.0.1", first, 10*time.Second)
 
 	// The host announces another address; nobody asks again.
 	l.do("h1", "ip link set eth0 address 02:00:00:00:aa:01")
 	moved := dataplane.NewHop([6]byte{2, 0, 0, 0, 0xaa, 1}, ours)
-	w.until(time.Second, "the announced address is not followed", func() bool {
+	w.until(10*time.Second, "the announced address is not followed", func() bool {
 		a, _ := w.published(-1, insideSide, "10.1.0.2")
 		b, _ := w.published(-1, insideSide, "10.9.0.1")
 		return a == moved && b == moved
@@ -158,7 +158,7 @@ func TestResolverFollowsNeighbours(t *testing.T) {
 	// answers again, the question is still open.
 	l.do("h1", "sysctl -qw net.ipv4.conf.eth0.arp_notify=0 net.ipv4.conf.eth0.arp_ignore=8")
 	l.do("gw", "ip neigh del 10.1.0.2 dev eth1")
-	w.until(time.Second, "the deleted neighbour is still in use", func() bool {
+	w.until(10*time.Second, "the deleted neighbour is still in use", func() bool {
 		_, a := w.published(-1, insideSide, "10.1.0.2")
 		_, b := w.published(-1, insideSide, "10.9.0.1")
 		return !a && !b
@@ -179,7 +179,7 @@ func TestResolverConfirmsSilent(t *testing.T) {
 	l.do("gw", "sysctl -qw net.ipv4.neigh.eth1.delay_first_probe_time=1 net.ipv4.neigh.eth1.retrans_time_ms=100")
 	w := l.resolve(nil)
 	ours := l.mac("gw", "eth1")
-	w.await(insideSide, "10.1.0.2", dataplane.NewHop(l.mac("h1", "eth0"), ours), time.Second)
+	w.await(insideSide, "10.1.0.2", dataplane.NewHop(l.mac("h1", "eth0"), ours), 10*time.Second)
 	// When the kernel lets an entry go stale is its own affair, so it is told to.
 	old := l.mac("h1", "eth0")
 	l.do("gw", "ip neigh replace 10.1.0.2 lladdr "+net.HardwareAddr(old[:]).String()+" dev eth1 nud stale")

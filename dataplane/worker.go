@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	burstLen    = 64         // records sealed or opened in one call: more gain nothing, and leave the cache
-	scratchLen  = 256 * 1024 // room for fragments and ICMP errors of one batch
+	burstLen    = 64      // records sealed or opened in one call: more gain nothing, and leave the cache
+	scratchLen  = 1 << 20 // room for fragments and ICMP errors of one batch
 	idleTimeout = time.Second
 
 	// patience is how often a worker with nothing to do lets others run before it
