@@ -25,5 +25,5 @@
 // call. Having nothing to do needs a sleep (Wait). A driver that ran out of
 // chunks asks for one call once there are some again (need_wakeup).
 //
-// Every use of package unsafe in the product is in kernel.go of this package.
+// Every use of package unsafe is in kernel.go, here as in package superframe.
 package xsk

@@ -8,6 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Waitable is a port that Wait can wait for.
+type Waitable interface {
+	// Waiting gives the descriptor that becomes readable with the next packet,
+	// -1 when there is none; whether packets are there already; and, when it is
+	// not 0, how soon the port wants another Flush.
+	Waiting() (fd int, ready bool, retry time.Duration)
+}
+
+// Waiting implements Waitable.
+func (s *Socket) Waiting() (fd int, ready bool, retry time.Duration) {
+	if s.closed {
+		return -1, false, 0
+	}
+	if s.Pending() {
+		retry = s.pump.retry
+	}
+	return s.fd, s.rx.ready(1) > 0, retry
+}
+
 // maxSockets is how many sockets one Wait takes. A worker has two; a fixed
 // number keeps the list of descriptors on the stack.
 const maxSockets = 8
@@ -76,7 +95,7 @@ func (w *Wake) drain() {
 // was down. So the loop around it is Recv, send, Flush, Wait, whatever woke it.
 //
 // It belongs to the goroutine that owns the sockets, at most 8 of them.
-func Wait(timeout time.Duration, wake *Wake, sockets ...*Socket) {
+func Wait(timeout time.Duration, wake *Wake, sockets ...Waitable) {
 	if len(sockets) > maxSockets {
 		panic(fmt.Sprintf("xsk: Wait for %d sockets, %d are the most", len(sockets), maxSockets))
 	}
@@ -88,16 +107,14 @@ func Wait(timeout time.Duration, wake *Wake, sockets ...*Socket) {
 		list[0] = unix.PollFd{Fd: int32(wake.fd), Events: unix.POLLIN}
 	}
 	for i, s := range sockets {
-		list[1+i] = unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN}
-		if s.closed {
-			continue
-		}
-		if s.rx.ready(1) > 0 {
+		fd, ready, retry := s.Waiting()
+		if ready {
 			return
 		}
-		if s.Pending() {
-			timeout = sooner(timeout, s.pump.retry)
+		if retry > 0 {
+			timeout = sooner(timeout, retry)
 		}
+		list[1+i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	}
 	if sleep(timeout, list[:1+len(sockets)]) {
 		wake.drain()

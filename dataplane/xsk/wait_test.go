@@ -130,7 +130,7 @@ func TestWaitRefusesTooManySockets(t *testing.T) {
 			t.Error("Wait took one socket more than it can")
 		}
 	}()
-	Wait(0, nil, make([]*Socket, maxSockets+1)...)
+	Wait(0, nil, make([]Waitable, maxSockets+1)...)
 }
 
 func TestNothingAllocates(t *testing.T) {
