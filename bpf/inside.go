@@ -2,18 +2,17 @@ package bpf
 
 import (
 	"fmt"
-	"net/netip"
+
+	"github.com/cilium/ebpf"
 )
 
-// Inside is the program on the port of the protected hosts.
+// Inside is the program on the port of the protected hosts, where AF_XDP sockets
+// take what it redirects.
 //
 // SetRoutes belongs to one goroutine.
 type Inside struct {
 	steering
-	maps    insideMaps
-	routes  map[netip.Prefix]insideRoute // what the kernel's tables hold
-	sets    map[string]uint32            // service sets in use, by what they contain
-	lastSet uint32                       // the one given out last
+	table
 }
 
 // LoadInside puts steer_inside into the kernel, attached to nothing yet and
@@ -23,21 +22,26 @@ func LoadInside() (*Inside, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read steer_inside: %w", err)
 	}
-	var objects insideObjects
+	// What is not named here is not loaded: the programs for packet sockets.
+	var objects struct {
+		xdpInside
+		insideMaps
+	}
 	exits, err := load(spec, &objects)
 	if err != nil {
 		return nil, fmt.Errorf("steer_inside: %w", err)
 	}
 	return &Inside{
 		steering: steering{
-			program:  objects.SteerInside,
-			counters: objects.Counters,
-			sockets:  objects.Sockets,
-			exits:    exits,
-			objects:  &objects,
+			counting:   counting{objects.Counters, exits},
+			attachment: attachment{objects: closers{objects.SteerInside, &objects.insideMaps}},
+			program:    objects.SteerInside,
+			sockets:    objects.Sockets,
 		},
-		maps:   objects.insideMaps,
-		routes: make(map[netip.Prefix]insideRoute),
-		sets:   make(map[string]uint32),
+		table: newTable(objects.insideMaps),
 	}, nil
+}
+
+type xdpInside struct {
+	SteerInside *ebpf.Program `ebpf:"steer_inside"`
 }

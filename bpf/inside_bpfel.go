@@ -81,6 +81,8 @@ const (
 	insideMapRoutes6      = "routes6"
 	insideMapServices     = "services"
 	insideMapSockets      = "sockets"
+	insideProgAdmitInside = "admit_inside"
+	insideProgBlockInside = "block_inside"
 	insideProgSteerInside = "steer_inside"
 )
 
@@ -126,6 +128,8 @@ type insideSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type insideProgramSpecs struct {
+	AdmitInside *ebpf.ProgramSpec `ebpf:"admit_inside"`
+	BlockInside *ebpf.ProgramSpec `ebpf:"block_inside"`
 	SteerInside *ebpf.ProgramSpec `ebpf:"steer_inside"`
 }
 
@@ -193,11 +197,15 @@ type insideVariables struct {
 //
 // It can be passed to loadInsideObjects or ebpf.CollectionSpec.LoadAndAssign.
 type insidePrograms struct {
+	AdmitInside *ebpf.Program `ebpf:"admit_inside"`
+	BlockInside *ebpf.Program `ebpf:"block_inside"`
 	SteerInside *ebpf.Program `ebpf:"steer_inside"`
 }
 
 func (p *insidePrograms) Close() error {
 	return _InsideClose(
+		p.AdmitInside,
+		p.BlockInside,
 		p.SteerInside,
 	)
 }

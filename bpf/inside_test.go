@@ -63,10 +63,16 @@ func TestInsideExits(t *testing.T) {
 		[]string{"no_socket", "other_dropped", "malformed", "tags_too_deep"})
 }
 
-// No socket is registered here, so what is protected shows as no_socket, and
-// is dropped.
-func TestInsideDecision(t *testing.T) {
-	in := newInside(t, insideRoutes()...)
+// decision is a frame and the exit that it leaves steer_inside by, while no
+// socket is registered: what is protected shows as no_socket, and is dropped.
+type decision struct {
+	name  string
+	frame []byte
+	exit  string
+}
+
+// insideDecisions are those with the routes of insideRoutes.
+func insideDecisions() []decision {
 	service, other := udp(40000, 5556, nil), udp(40000, 80, nil)
 	options := []byte{1, 1, 1, 1, 1, 1, 1, 0}
 
@@ -85,11 +91,7 @@ func TestInsideDecision(t *testing.T) {
 		return to6(pass6, next, payload)
 	}
 
-	tests := []struct {
-		name  string
-		frame []byte
-		exit  string
-	}{
+	return []decision{
 		{"arp", ethernet(make([]byte, 28), typeARP), "not_ip"},
 		{"nothing but ethernet", ethernet(nil, 0x1234), "not_ip"},
 
@@ -164,7 +166,11 @@ func TestInsideDecision(t *testing.T) {
 		{"v4 authentication header", to4(drop4, protoAH, other), "no_socket"},
 		{"v6 authentication header", to6(drop6, protoDstOpts, extension(protoAH, 0, other)), "no_socket"},
 	}
-	for _, test := range tests {
+}
+
+func TestInsideDecision(t *testing.T) {
+	in := newInside(t, insideRoutes()...)
+	for _, test := range insideDecisions() {
 		run(t, &in.steering, test.name, test.frame, test.exit)
 	}
 }

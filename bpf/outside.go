@@ -59,11 +59,10 @@ func loadSteerOutside(config outsideConfig) (*Outside, error) {
 	}
 	return &Outside{
 		steering: steering{
-			program:  objects.SteerOutside,
-			counters: objects.Counters,
-			sockets:  objects.Sockets,
-			exits:    exits,
-			objects:  &objects,
+			counting:   counting{objects.Counters, exits},
+			attachment: attachment{objects: &objects},
+			program:    objects.SteerOutside,
+			sockets:    objects.Sockets,
 		},
 		sessions: objects.Sessions,
 	}, nil

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 
-/* What both steering programs know about packets and counters.
+/* What the steering programs know about packets and counters.
  *
  * A cursor walks over the headers from the outside in. It knows two limits:
  * where the memory ends that may be read, which the kernel's verifier insists
  * on, and how many bytes the header before it has promised, which keeps
  * Ethernet padding from being read as if it were part of the IP packet.
+ *
+ * The cursor walks over either form of a packet: a frame in the driver's memory,
+ * which an XDP program is given and headers are read in where they stand, or a
+ * socket buffer, whose bytes may lie anywhere, so that headers are copied out.
  *
  * The caller reads in three steps and may stop after each: parse() reads as
  * far as the IP header, find_transport() walks over IPv6 extension headers,
@@ -71,8 +75,10 @@ struct counter {
 };
 
 struct cursor {
+	struct __sk_buff *skb; /* or NULL: then at and end count, else offset does */
 	void *at;
-	void *end;  /* of the memory that may be read */
+	void *end;    /* of the memory that may be read */
+	__u32 offset; /* of the next byte */
 	__u32 left; /* bytes that still belong to the frame or, behind its header, to the IP packet */
 };
 
@@ -83,6 +89,10 @@ struct packet {
 	__u8 protocol;       /* of what stands at the cursor */
 	bool fragment;       /* first, middle or last */
 	bool later_fragment; /* not the first: carries no transport header */
+	union {
+		struct iphdr ip4;
+		struct ipv6hdr ip6;
+	} copy;              /* of the IP header, from a socket buffer */
 };
 
 enum parsed {
@@ -98,14 +108,25 @@ enum transport {
 	TRANSPORT_UNREADABLE,        /* truncated, or behind too many extension headers */
 };
 
-/* take returns the next size bytes and steps over them, or NULL. */
-inline_always void *take(struct cursor *c, __u32 size)
+/* take returns the next size bytes and steps over them, or NULL. From a socket
+ * buffer they are copied to copy, which may be NULL where there is never one.
+ */
+inline_always void *take(struct cursor *c, __u32 size, void *copy)
 {
 	void *taken = c->at;
 
-	if (size > c->left || taken + size > c->end)
+	if (size > c->left)
 		return NULL;
-	c->at += size;
+	if (c->skb) {
+		if (bpf_skb_load_bytes(c->skb, c->offset, copy, size))
+			return NULL;
+		taken = copy;
+		c->offset += size;
+	} else {
+		if (taken + size > c->end)
+			return NULL;
+		c->at += size;
+	}
 	c->left -= size;
 	return taken;
 }
@@ -117,7 +138,10 @@ inline_always bool skip(struct cursor *c, __u32 size)
 {
 	if (size > c->left)
 		return false;
-	c->at += size;
+	if (c->skb)
+		c->offset += size;
+	else
+		c->at += size;
 	c->left -= size;
 	return true;
 }
@@ -129,7 +153,7 @@ inline_always bool is_vlan(__be16 protocol)
 
 inline_always enum parsed parse_ipv4(struct packet *p)
 {
-	struct iphdr *ip = take(&p->cursor, sizeof(*ip));
+	struct iphdr *ip = take(&p->cursor, sizeof(*ip), &p->copy.ip4);
 	__u32 header, total;
 	__u16 fragment;
 
@@ -155,7 +179,7 @@ inline_always enum parsed parse_ipv4(struct packet *p)
 
 inline_always enum parsed parse_ipv6(struct packet *p)
 {
-	struct ipv6hdr *ip = take(&p->cursor, sizeof(*ip));
+	struct ipv6hdr *ip = take(&p->cursor, sizeof(*ip), &p->copy.ip6);
 
 	if (!ip || ip->version != 6 || bpf_ntohs(ip->payload_len) > p->cursor.left)
 		return PARSED_MALFORMED;
@@ -166,31 +190,43 @@ inline_always enum parsed parse_ipv6(struct packet *p)
 	return PARSED_IP;
 }
 
-/* parse reads Ethernet, up to two VLAN tags and the IP header. The whole of
+/* frame_cursor stands at the start of a frame in the driver's memory. */
+inline_always struct cursor frame_cursor(struct xdp_md *ctx)
+{
+	return (struct cursor){
+		.at = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		/* A frame in several buffers is longer than what can be read here. */
+		.left = bpf_xdp_get_buff_len(ctx),
+	};
+}
+
+/* buffer_cursor stands at the start of the frame in a socket buffer, in programs
+ * that see its Ethernet header.
+ */
+inline_always struct cursor buffer_cursor(struct __sk_buff *skb)
+{
+	return (struct cursor){.skb = skb, .left = skb->len};
+}
+
+/* parse reads Ethernet, up to so many VLAN tags and the IP header. The whole of
  * the IP packet is known to be in the frame when it returns PARSED_IP.
  */
-inline_always enum parsed parse(struct xdp_md *ctx, struct packet *p)
+inline_always enum parsed parse(struct packet *p, struct cursor cursor, int most_tags)
 {
-	struct ethhdr *ethernet;
+	struct ethhdr *ethernet, ethernet_copy;
+	struct vlan_header *tag, tag_copy;
 	__be16 protocol;
 
-	*p = (struct packet){
-		.cursor = {
-			.at = (void *)(long)ctx->data,
-			.end = (void *)(long)ctx->data_end,
-			/* A frame in several buffers is longer than what can be read here. */
-			.left = bpf_xdp_get_buff_len(ctx),
-		},
-	};
+	*p = (struct packet){.cursor = cursor};
 
-	ethernet = take(&p->cursor, sizeof(*ethernet));
+	ethernet = take(&p->cursor, sizeof(*ethernet), &ethernet_copy);
 	if (!ethernet)
 		return PARSED_MALFORMED;
 	protocol = ethernet->h_proto;
 
-	for (int tags = 0; tags < MAX_VLAN_TAGS && is_vlan(protocol); tags++) {
-		struct vlan_header *tag = take(&p->cursor, sizeof(*tag));
-
+	for (int tags = 0; tags < MAX_VLAN_TAGS && tags < most_tags && is_vlan(protocol); tags++) {
+		tag = take(&p->cursor, sizeof(*tag), &tag_copy);
 		if (!tag)
 			return PARSED_MALFORMED;
 		protocol = tag->protocol;
@@ -211,13 +247,13 @@ inline_always enum transport walk_extensions(struct packet *p)
 {
 	/* Once more than there may be headers, to see what the last one leads to. */
 	for (int i = 0; i <= MAX_EXTENSION_HEADERS; i++) {
-		struct fragment_header *fragment;
-		struct extension_header *extension;
+		struct fragment_header *fragment, fragment_copy;
+		struct extension_header *extension, extension_copy;
 		__u16 offset;
 
 		switch (p->protocol) {
 		case IPPROTO_FRAGMENT:
-			fragment = take(&p->cursor, sizeof(*fragment));
+			fragment = take(&p->cursor, sizeof(*fragment), &fragment_copy);
 			if (!fragment)
 				return TRANSPORT_UNREADABLE;
 			p->protocol = fragment->next;
@@ -230,7 +266,7 @@ inline_always enum transport walk_extensions(struct packet *p)
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_ROUTING:
 		case IPPROTO_DSTOPTS:
-			extension = take(&p->cursor, sizeof(*extension));
+			extension = take(&p->cursor, sizeof(*extension), &extension_copy);
 			if (!extension || !skip(&p->cursor, extension->length * 8))
 				return TRANSPORT_UNREADABLE;
 			p->protocol = extension->next;
@@ -252,15 +288,15 @@ inline_always enum transport find_transport(struct packet *p)
 	return p->later_fragment ? TRANSPORT_IN_FIRST_FRAGMENT : TRANSPORT_FOUND;
 }
 
-/* count adds one packet to its exit. Nobody else writes this CPU's copy, so
- * plain additions are exact.
+/* count adds to an exit. Nobody else writes this CPU's copy, so plain additions
+ * are exact.
  */
-inline_always void count(void *counters, struct xdp_md *ctx, __u32 exit)
+inline_always void count(void *counters, __u32 exit, __u32 packets, __u32 bytes)
 {
 	struct counter *counter = bpf_map_lookup_elem(counters, &exit);
 
 	if (!counter)
 		return;
-	counter->packets++;
-	counter->bytes += bpf_xdp_get_buff_len(ctx);
+	counter->packets += packets;
+	counter->bytes += bytes;
 }

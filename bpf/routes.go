@@ -37,6 +37,18 @@ type rule struct {
 	services []Range // sorted, without overlap; empty: all
 }
 
+// table is what the inside programs decide by. It belongs to one goroutine.
+type table struct {
+	maps    insideMaps
+	routes  map[netip.Prefix]insideRoute // what the kernel's tables hold
+	sets    map[string]uint32            // service sets in use, by what they contain
+	lastSet uint32                       // the one given out last
+}
+
+func newTable(maps insideMaps) table {
+	return table{maps: maps, routes: make(map[netip.Prefix]insideRoute), sets: make(map[string]uint32)}
+}
+
 // SetRoutes makes the tables hold exactly these routes. While they are
 // exchanged every destination is treated as before or as after, never as
 // neither: unchanged routes stay in place, a shorter route never shows through
@@ -46,7 +58,7 @@ type rule struct {
 // refuses a change half way the rest stays as it was; call again with the
 // routes wanted. At most 511 different lists of services fit, those before and
 // those after the change taken together.
-func (in *Inside) SetRoutes(routes []Route) error {
+func (t *table) SetRoutes(routes []Route) error {
 	rules, err := compile(routes)
 	if err != nil {
 		return fmt.Errorf("set routes: %w", err)
@@ -54,23 +66,23 @@ func (in *Inside) SetRoutes(routes []Route) error {
 
 	// Service sets are complete before the first route names them, and forgotten
 	// when the last route has let go.
-	defer in.forgetSets()
-	wanted, err := in.storeServices(rules)
+	defer t.forgetSets()
+	wanted, err := t.storeServices(rules)
 	if err != nil {
 		return fmt.Errorf("set routes: %w", err)
 	}
 
-	for _, prefix := range additions(in.routes, wanted) {
-		if err := in.putRoute(prefix, wanted[prefix]); err != nil {
+	for _, prefix := range additions(t.routes, wanted) {
+		if err := t.putRoute(prefix, wanted[prefix]); err != nil {
 			return fmt.Errorf("set route %v: %w", prefix, err)
 		}
-		in.routes[prefix] = wanted[prefix]
+		t.routes[prefix] = wanted[prefix]
 	}
-	for _, prefix := range removals(in.routes, wanted) {
-		if err := in.deleteRoute(prefix); err != nil {
+	for _, prefix := range removals(t.routes, wanted) {
+		if err := t.deleteRoute(prefix); err != nil {
 			return fmt.Errorf("remove route %v: %w", prefix, err)
 		}
-		delete(in.routes, prefix)
+		delete(t.routes, prefix)
 	}
 	return nil
 }
@@ -101,18 +113,18 @@ func removals(have, want map[netip.Prefix]insideRoute) []netip.Prefix {
 	return prefixes
 }
 
-func (in *Inside) putRoute(prefix netip.Prefix, route insideRoute) error {
+func (t *table) putRoute(prefix netip.Prefix, route insideRoute) error {
 	if prefix.Addr().Is4() {
-		return in.maps.Routes4.Put(key4(prefix), route)
+		return t.maps.Routes4.Put(key4(prefix), route)
 	}
-	return in.maps.Routes6.Put(key6(prefix), route)
+	return t.maps.Routes6.Put(key6(prefix), route)
 }
 
-func (in *Inside) deleteRoute(prefix netip.Prefix) error {
+func (t *table) deleteRoute(prefix netip.Prefix) error {
 	if prefix.Addr().Is4() {
-		return in.maps.Routes4.Delete(key4(prefix))
+		return t.maps.Routes4.Delete(key4(prefix))
 	}
-	return in.maps.Routes6.Delete(key6(prefix))
+	return t.maps.Routes6.Delete(key6(prefix))
 }
 
 func key4(prefix netip.Prefix) insidePrefix4 {
@@ -125,12 +137,12 @@ func key6(prefix netip.Prefix) insidePrefix6 {
 
 // storeServices gives every rule the number of its service set, and writes the
 // sets that the kernel does not have yet.
-func (in *Inside) storeServices(rules map[netip.Prefix]rule) (map[netip.Prefix]insideRoute, error) {
+func (t *table) storeServices(rules map[netip.Prefix]rule) (map[netip.Prefix]insideRoute, error) {
 	wanted := make(map[netip.Prefix]insideRoute, len(rules))
 	for prefix, rule := range rules {
 		route := rule.route
 		if len(rule.services) > 0 {
-			set, err := in.storeSet(rule.services)
+			set, err := t.storeSet(rule.services)
 			if err != nil {
 				return nil, fmt.Errorf("store the services of %v: %w", prefix, err)
 			}
@@ -141,34 +153,34 @@ func (in *Inside) storeServices(rules map[netip.Prefix]rule) (map[netip.Prefix]i
 	return wanted, nil
 }
 
-func (in *Inside) storeSet(services []Range) (uint32, error) {
+func (t *table) storeSet(services []Range) (uint32, error) {
 	name := setName(services)
-	if set, ok := in.sets[name]; ok {
+	if set, ok := t.sets[name]; ok {
 		return set, nil
 	}
-	set, err := in.freeSet()
+	set, err := t.freeSet()
 	if err != nil {
 		return 0, err
 	}
-	if err := in.maps.Services.Put(set, bitmap(services)); err != nil {
+	if err := t.maps.Services.Put(set, bitmap(services)); err != nil {
 		return 0, err
 	}
-	in.sets[name] = set
-	in.lastSet = set
+	t.sets[name] = set
+	t.lastSet = set
 	return set, nil
 }
 
 // freeSet goes round, so that a number that was just given up, and that a CPU
 // in the middle of a packet may still hold, comes last.
-func (in *Inside) freeSet() (uint32, error) {
-	taken := make(map[uint32]bool, len(in.sets))
-	for _, set := range in.sets {
+func (t *table) freeSet() (uint32, error) {
+	taken := make(map[uint32]bool, len(t.sets))
+	for _, set := range t.sets {
 		taken[set] = true
 	}
-	size := in.maps.Services.MaxEntries()
+	size := t.maps.Services.MaxEntries()
 	for step := uint32(1); step < size; step++ {
 		// Number 0 means that there is no set.
-		if set := (in.lastSet+step-1)%(size-1) + 1; !taken[set] {
+		if set := (t.lastSet+step-1)%(size-1) + 1; !taken[set] {
 			return set, nil
 		}
 	}
@@ -176,14 +188,14 @@ func (in *Inside) freeSet() (uint32, error) {
 }
 
 // forgetSets frees the service sets that no route in the kernel names.
-func (in *Inside) forgetSets() {
-	used := make(map[uint32]bool, len(in.sets))
-	for _, route := range in.routes {
+func (t *table) forgetSets() {
+	used := make(map[uint32]bool, len(t.sets))
+	for _, route := range t.routes {
 		used[route.Services] = true
 	}
-	for name, set := range in.sets {
+	for name, set := range t.sets {
 		if !used[set] {
-			delete(in.sets, name)
+			delete(t.sets, name)
 		}
 	}
 }

@@ -13,6 +13,7 @@
  * kernel, which would forward it in clear. What cannot be read is therefore
  * treated as protected, and a queue without a socket drops.
  */
+#include <linux/pkt_cls.h>
 #include "packet.h"
 
 /* Twice what the loader accepts, so that a complete new set of routes fits in
@@ -153,7 +154,7 @@ inline_always bool has(const struct services *set, __be16 port)
 inline_always bool belongs_to_service(struct packet *p, __u32 index)
 {
 	const struct services *set;
-	const struct ports *ports;
+	struct ports *ports, copy;
 
 	if (find_transport(p) != TRANSPORT_FOUND)
 		return true;
@@ -169,26 +170,20 @@ inline_always bool belongs_to_service(struct packet *p, __u32 index)
 		return false;
 	}
 
-	ports = take(&p->cursor, sizeof(*ports));
+	ports = take(&p->cursor, sizeof(*ports), &copy);
 	set = bpf_map_lookup_elem(&services, &index);
 	if (!ports || !set)
 		return true;
 	return has(set, ports->destination) || has(set, ports->source);
 }
 
-inline_always enum exit redirect(struct xdp_md *ctx)
-{
-	if (bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP) == XDP_REDIRECT)
-		return REDIRECTED;
-	return NO_SOCKET;
-}
-
-static __noinline enum exit decide(struct xdp_md *ctx)
+/* decide says REDIRECTED for what is protected; whether it is, the caller knows. */
+inline_always enum exit decide(struct cursor cursor, int most_tags)
 {
 	struct packet p;
 	const struct route *route;
 
-	switch (parse(ctx, &p)) {
+	switch (parse(&p, cursor, most_tags)) {
 	case PARSED_IP:
 		break;
 	case PARSED_NOT_IP:
@@ -205,19 +200,55 @@ static __noinline enum exit decide(struct xdp_md *ctx)
 	if (route->action == ROUTE_LOCAL)
 		return LOCAL;
 	if (route->services == 0 || belongs_to_service(&p, route->services))
-		return redirect(ctx);
+		return REDIRECTED;
 	return route->other == OTHER_PASS ? OTHER_PASSED : OTHER_DROPPED;
+}
+
+static __noinline enum exit decide_frame(struct xdp_md *ctx)
+{
+	enum exit exit = decide(frame_cursor(ctx), MAX_VLAN_TAGS);
+
+	if (exit == REDIRECTED && bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP) != XDP_REDIRECT)
+		return NO_SOCKET;
+	return exit;
 }
 
 SEC("xdp.frags")
 int steer_inside(struct xdp_md *ctx)
 {
-	enum exit exit = decide(ctx);
+	enum exit exit = decide_frame(ctx);
 
-	count(&counters, ctx, exit);
+	count(&counters, exit, 1, bpf_xdp_get_buff_len(ctx));
 	if (exit == REDIRECTED)
 		return XDP_REDIRECT;
 	return exit < REDIRECTED ? XDP_PASS : XDP_DROP;
+}
+
+/* The same decision for an inside port of packet sockets, which see what has come
+ * through the driver as super-frames. Such a socket gets a copy of each packet
+ * before the kernel goes on with it: admit_inside says of which, block_inside
+ * then keeps the kernel from forwarding the original. The kernel has moved the
+ * outermost VLAN tag, if any, from the frame to the socket buffer.
+ */
+static __noinline enum exit decide_buffer(struct __sk_buff *skb)
+{
+	return decide(buffer_cursor(skb), skb->vlan_present ? MAX_VLAN_TAGS - 1 : MAX_VLAN_TAGS);
+}
+
+SEC("tcx/ingress")
+int block_inside(struct __sk_buff *skb)
+{
+	enum exit exit = decide_buffer(skb);
+
+	count(&counters, exit, skb->gso_segs ? skb->gso_segs : 1, skb->len);
+	/* Unspecified is what lets the programs behind this one, the operator's, have a look. */
+	return exit < REDIRECTED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("socket")
+int admit_inside(struct __sk_buff *skb)
+{
+	return decide_buffer(skb) == REDIRECTED ? skb->len : 0;
 }
 
 char _license[] SEC("license") = "GPL";

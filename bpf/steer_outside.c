@@ -183,7 +183,7 @@ inline_always bool may_open(const struct packet *p)
 inline_always enum exit decide_tcp(struct packet *p)
 {
 	/* A header torn by fragments could smuggle a SYN past the limit (RFC 3128). */
-	const struct tcphdr *tcp = take(&p->cursor, sizeof(*tcp));
+	const struct tcphdr *tcp = take(&p->cursor, sizeof(*tcp), NULL);
 
 	if (!tcp)
 		return MALFORMED;
@@ -196,7 +196,7 @@ inline_always enum exit decide_tcp(struct packet *p)
 
 inline_always enum exit decide_udp(struct xdp_md *ctx, struct packet *p)
 {
-	const struct udphdr *udp = take(&p->cursor, sizeof(*udp));
+	const struct udphdr *udp = take(&p->cursor, sizeof(*udp), NULL);
 	const struct record_header *record;
 	__u32 length, session;
 
@@ -212,7 +212,7 @@ inline_always enum exit decide_udp(struct xdp_md *ctx, struct packet *p)
 		return BAD_LENGTH;
 	if (length < sizeof(*udp) + sizeof(*record) + RECORD_TAG)
 		return SHORT_RECORD;
-	record = take(&p->cursor, sizeof(*record));
+	record = take(&p->cursor, sizeof(*record), NULL);
 	if (!record)
 		return SHORT_RECORD;
 
@@ -230,7 +230,7 @@ static __noinline enum exit decide(struct xdp_md *ctx)
 {
 	struct packet p;
 
-	switch (parse(ctx, &p)) {
+	switch (parse(&p, frame_cursor(ctx), MAX_VLAN_TAGS)) {
 	case PARSED_IP:
 		break;
 	case PARSED_NOT_IP:
@@ -265,7 +265,7 @@ int steer_outside(struct xdp_md *ctx)
 {
 	enum exit exit = decide(ctx);
 
-	count(&counters, ctx, exit);
+	count(&counters, exit, 1, bpf_xdp_get_buff_len(ctx));
 	if (exit == REDIRECTED)
 		return XDP_REDIRECT;
 	return exit < REDIRECTED ? XDP_PASS : XDP_DROP;

@@ -28,7 +28,7 @@ const (
 
 // ErrInterfaceTaken says that the interface already has an XDP program, ours or
 // somebody else's. It is left alone.
-var ErrInterfaceTaken = errors.New("interface already has an XDP program")
+var ErrInterfaceTaken = errors.New("interface already has an XDP program, or another gateway's")
 
 // Counter tells how many packets left a program by one exit.
 type Counter struct {
@@ -38,17 +38,39 @@ type Counter struct {
 	Bytes   uint64 // whole frames, from the Ethernet header on
 }
 
-// steering is what both programs have: an interface, sockets, counters.
+// steering is what both XDP programs have: an interface, sockets, counters.
 //
 // Attach and Close belong to one goroutine. The other methods may be called by
 // any number of goroutines until Close is called.
 type steering struct {
-	program  *ebpf.Program
+	counting
+	attachment
+	program *ebpf.Program
+	sockets *ebpf.Map
+}
+
+// counting reads a program's counters.
+type counting struct {
 	counters *ebpf.Map
-	sockets  *ebpf.Map
 	exits    []string
-	objects  io.Closer
-	link     link.Link
+}
+
+// attachment is what Close gives back.
+type attachment struct {
+	objects io.Closer
+	link    link.Link // nil while not attached
+}
+
+// closers closes all its members.
+type closers []io.Closer
+
+// Close implements io.Closer.
+func (c closers) Close() error {
+	var errs []error
+	for _, one := range c {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // load puts a program with its maps into the kernel and returns the names of
@@ -62,7 +84,7 @@ func load(spec *ebpf.CollectionSpec, objects any) ([]string, error) {
 		return nil, fmt.Errorf("raise the limit on locked memory: %w", err)
 	}
 	if err := spec.LoadAndAssign(objects, nil); err != nil {
-		return nil, fmt.Errorf("load XDP program: %w", err)
+		return nil, fmt.Errorf("load program: %w", err)
 	}
 	return exits, nil
 }
@@ -156,12 +178,12 @@ func (s *steering) Register(queue, fd int) error {
 
 // Counters returns all exits of the program in the order of the C source,
 // summed over CPUs since the program was loaded.
-func (s *steering) Counters() ([]Counter, error) {
+func (s *counting) Counters() ([]Counter, error) {
 	counters := make([]Counter, len(s.exits))
 	redirected := slices.Index(s.exits, "redirected")
 
 	for i, name := range s.exits {
-		// Both programs count in the same struct, from packet.h.
+		// All programs count in the same struct, from packet.h.
 		var perCPU []insideCounter
 		if err := s.counters.Lookup(uint32(i), &perCPU); err != nil {
 			return nil, fmt.Errorf("read counter %s: %w", name, err)
@@ -176,14 +198,14 @@ func (s *steering) Counters() ([]Counter, error) {
 }
 
 // Close detaches the program and frees its tables.
-func (s *steering) Close() error {
+func (s *attachment) Close() error {
 	var detached error
 	if s.link != nil {
 		detached = s.link.Close()
 		s.link = nil
 	}
 	if err := errors.Join(detached, s.objects.Close()); err != nil {
-		return fmt.Errorf("close XDP program: %w", err)
+		return fmt.Errorf("close steering program: %w", err)
 	}
 	return nil
 }
