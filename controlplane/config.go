@@ -160,8 +160,9 @@ func (r PortRange) String() string {
 type InsideIO string
 
 const (
-	IOAuto InsideIO = "auto" // the default: the best this version has
-	IOXDP  InsideIO = "xdp"
+	IOAuto       InsideIO = "auto"       // the default: super-frames where the interface is a virtual one
+	IOXDP        InsideIO = "xdp"        // AF_XDP
+	IOSuperframe InsideIO = "superframe" // packet sockets, the hosts' offloads left on
 )
 
 // AttachMode is how the XDP programs are attached.

@@ -54,7 +54,7 @@ func (d *decoder) gateway(s *section, c *Config) {
 func (d *decoder) inside(s *section, in *InsideConfig) {
 	in.IO = IOAuto
 	required(s, "interface", aText(), &in.Interface, parseInterface)
-	optional(s, "io", aText(), &in.IO, refusing("superframe", oneOf(IOAuto, IOXDP)))
+	optional(s, "io", aText(), &in.IO, oneOf(IOAuto, IOXDP, IOSuperframe))
 	s.end()
 }
 

@@ -101,7 +101,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	if g.resolver, err = newResolver(log, c.Inside.Interface, c.Outside.Interface, g.engine.SetHops); err != nil {
 		return g, err
 	}
-	if err = g.interfaces.inside.SetRoutes(routes); err != nil {
+	if err = g.interfaces.inside.steer.SetRoutes(routes); err != nil {
 		return g, err
 	}
 	g.peering = &peering{
@@ -128,12 +128,17 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	if g.control, err = net.Listen("tcp", g.peering.local.String()); err != nil {
 		return g, fmt.Errorf("listen for control connections: %w", err)
 	}
+	if off, err := g.interfaces.inside.cutInSoftware(c.Inside.Interface); err != nil || len(off) > 0 {
+		log.Warn("the kernel cuts the inside's super-frames in software, which is slower", "interface", c.Inside.Interface,
+			"features_off", off, "to_turn_on", fmt.Sprintf("ethtool -K %s tx on sg on tso on", c.Inside.Interface), "error", err)
+	}
 	provider, fault := record.Provider()
 	if fault != nil {
 		log.Error("the faster AEAD that this program was built with is not used", "reason", fault)
 	}
 	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(), "aead", provider,
-		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_mode", g.interfaces.insideMode,
+		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", g.interfaces.inside.io, "inside_io_because", g.interfaces.inside.why,
+		"inside_mode", g.interfaces.inside.mode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
 		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
 	return g, nil

@@ -19,14 +19,14 @@ import (
 // inside everything that is protected goes to a socket; on the outside, every
 // record of a known session.
 type interfaces struct {
-	inside                  *bpf.Inside
-	steer                   *bpf.Outside
-	insideMode, outsideMode bpf.AttachMode
-	insideXSK, outsideXSK   []*xsk.Socket // by queue
-	wakes                   []*xsk.Wake   // by queue
-	cpus                    []int         // of the workers, by queue; nil: of no one in particular
-	tuned                   []*tuning     // the drivers' settings that are borrowed
-	queues                  []dataplane.Queue
+	inside      *inside
+	steer       *bpf.Outside
+	outsideMode bpf.AttachMode
+	outsideXSK  []*xsk.Socket // by queue
+	wakes       []*xsk.Wake   // by queue
+	cpus        []int         // of the workers, by queue; nil: of no one in particular
+	tuned       []*tuning     // the drivers' settings that are borrowed
+	queues      []dataplane.Queue
 }
 
 // openInterfaces attaches the programs and opens a socket for every queue. The
@@ -39,23 +39,21 @@ func openInterfaces(c *GatewayConfig, log *slog.Logger) (f *interfaces, err erro
 			f = nil
 		}
 	}()
-	workers, err := countQueues(c)
+	io, why, err := chooseIO(&c.Inside)
 	if err != nil {
 		return f, err
 	}
-	if f.inside, err = bpf.LoadInside(); err != nil {
+	workers, err := countQueues(c, io)
+	if err != nil {
+		return f, err
+	}
+	if f.inside, err = openInside(c, io, why, workers); err != nil {
 		return f, err
 	}
 	if f.steer, err = bpf.LoadOutside(bpf.OutsideConfig{Addresses: []netip.Addr{c.Outside.Address}, Port: c.Outside.Port}); err != nil {
 		return f, err
 	}
-	if f.insideMode, err = attach(f.inside, c.Inside.Interface, c.Attach); err != nil {
-		return f, err
-	}
 	if f.outsideMode, err = attach(f.steer, c.Outside.Interface, c.Attach); err != nil {
-		return f, err
-	}
-	if f.insideXSK, err = openSockets(f.inside, c, c.Inside.Interface, workers, f.insideMode); err != nil {
 		return f, err
 	}
 	if f.outsideXSK, err = openSockets(f.steer, c, c.Outside.Interface, workers, f.outsideMode); err != nil {
@@ -74,7 +72,7 @@ func openInterfaces(c *GatewayConfig, log *slog.Logger) (f *interfaces, err erro
 			return f, err
 		}
 		f.wakes = append(f.wakes, wake)
-		in, out := f.insideXSK[i], f.outsideXSK[i]
+		in, out := f.inside.port(i), f.outsideXSK[i]
 		f.queues = append(f.queues, dataplane.Queue{
 			Inside: in, Outside: out, Wake: wake.Wake,
 			Wait: func(d time.Duration) { xsk.Wait(d, wake, in, out) },
@@ -102,7 +100,7 @@ func (f *interfaces) tune(c *GatewayConfig, log *slog.Logger) error {
 		if err := t.settle(); err != nil {
 			log.Warn("settings that an earlier run changed could not be given back", "interface", device, "reason", err)
 		}
-		if c.BusyPoll == 0 {
+		if c.BusyPoll == 0 || f.inside.io == IOSuperframe && device == c.Inside.Interface {
 			continue
 		}
 		if err := t.busyPolling(); err != nil {
@@ -117,8 +115,8 @@ func (f *interfaces) tune(c *GatewayConfig, log *slog.Logger) error {
 
 // countQueues gives the number of workers: one for each receive queue, of which
 // both interfaces must have the same number, since a queue without a worker
-// would only drop.
-func countQueues(c *GatewayConfig) (int, error) {
+// would only drop. Packet sockets have no queues; there the outside decides.
+func countQueues(c *GatewayConfig, io InsideIO) (int, error) {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
 		return 0, fmt.Errorf("ask for the number of queues: %w", err)
@@ -140,6 +138,9 @@ func countQueues(c *GatewayConfig) (int, error) {
 		default: // a driver without channels has one queue
 			queues[i] = 1
 		}
+	}
+	if io == IOSuperframe {
+		queues[0] = queues[1]
 	}
 	if queues[0] != queues[1] {
 		return 0, fmt.Errorf("%s has %d receive queues and %s has %d: make them equal, for example with ethtool -L",
@@ -205,7 +206,10 @@ func (f *interfaces) mostWireMTU() int { return f.outsideXSK[0].Info().MaxReceiv
 
 // warn says what the sockets fall short of.
 func (f *interfaces) warn(log *slog.Logger) {
-	for _, s := range []*xsk.Socket{f.insideXSK[0], f.outsideXSK[0]} {
+	for _, s := range slices.Concat(f.inside.xsk, f.outsideXSK) {
+		if s.Info().Queue > 0 {
+			continue
+		}
 		info := s.Info()
 		link, err := netlink.LinkByName(info.Interface)
 		if most := info.MaxReceive - linkHeader; err == nil && most < link.Attrs().MTU {
@@ -227,12 +231,12 @@ func (f *interfaces) close() error {
 		errs = append(errs, t.giveBack())
 	}
 	if f.inside != nil {
-		errs = append(errs, f.inside.Close())
+		errs = append(errs, f.inside.close())
 	}
 	if f.steer != nil {
 		errs = append(errs, f.steer.Close())
 	}
-	for _, s := range slices.Concat(f.insideXSK, f.outsideXSK) {
+	for _, s := range f.outsideXSK {
 		errs = append(errs, s.Close())
 	}
 	for _, w := range f.wakes {

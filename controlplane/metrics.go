@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/qzmq/gateway/bpf"
 	"github.com/qzmq/gateway/dataplane"
+	"github.com/qzmq/gateway/dataplane/superframe"
 	"github.com/qzmq/gateway/dataplane/xsk"
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/record"
@@ -78,9 +79,10 @@ var (
 
 	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
 
+	insideIO     = desc("inside_io_info", "How packets are exchanged with the inside; always 1.", "interface", "io", "because")
 	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages", "max_frame")
 	workerCPU    = desc("worker_cpu", "The CPU that a worker keeps to; absent where the scheduler chooses.", "queue")
-	socketEvents = desc("socket_events_total", "What happened to each AF_XDP socket.", "side", "queue", "event")
+	socketEvents = desc("socket_events_total", "What happened to each AF_XDP or packet socket.", "side", "queue", "event")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -91,7 +93,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
-		steered, steeredBytes, aeadInfo, socketInfo, socketEvents, workerCPU, turnsTaken, turnsWait,
+		steered, steeredBytes, aeadInfo, insideIO, socketInfo, socketEvents, workerCPU, turnsTaken, turnsWait,
 	} {
 		d <- one
 	}
@@ -141,7 +143,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, p := range []struct {
 		name string
 		read func() ([]bpf.Counter, error)
-	}{{"inside", c.g.interfaces.inside.Counters}, {"outside", c.g.interfaces.steer.Counters}} {
+	}{{"inside", c.g.interfaces.inside.steer.Counters}, {"outside", c.g.interfaces.steer.Counters}} {
 		counters, err := p.read()
 		if err != nil {
 			out <- prometheus.NewInvalidMetric(steered, err)
@@ -157,15 +159,22 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for i, cpu := range c.g.interfaces.cpus {
 		gauge(workerCPU, float64(cpu), strconv.Itoa(i))
 	}
-	for i := range c.g.interfaces.queues {
-		c.socket(out, "inside", i, c.g.interfaces.insideXSK[i], c.g.interfaces.insideMode)
-		c.socket(out, "outside", i, c.g.interfaces.outsideXSK[i], c.g.interfaces.outsideMode)
+	in := c.g.interfaces.inside
+	gauge(insideIO, 1, c.g.cfg.Gateway.Inside.Interface, string(in.io), in.why)
+	for i, s := range in.xsk {
+		c.socket(out, "inside", i, s, in.mode)
+	}
+	for i, s := range in.super {
+		c.superframes(out, i, s)
+	}
+	for i, s := range c.g.interfaces.outsideXSK {
+		c.socket(out, "outside", i, s, string(c.g.interfaces.outsideMode))
 	}
 }
 
-func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int, s *xsk.Socket, mode bpf.AttachMode) {
+func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int, s *xsk.Socket, mode string) {
 	q, info := strconv.Itoa(queue), s.Info()
-	out <- prometheus.MustNewConstMetric(socketInfo, prometheus.GaugeValue, 1, info.Interface, side, q, string(mode),
+	out <- prometheus.MustNewConstMetric(socketInfo, prometheus.GaugeValue, 1, info.Interface, side, q, mode,
 		strconv.FormatBool(info.ZeroCopy), strconv.FormatBool(info.NeedWakeup), strconv.FormatBool(info.HugePages),
 		strconv.Itoa(info.MaxReceive))
 	stats, err := s.Stats()
@@ -187,6 +196,22 @@ func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int,
 		{"send_invalid", stats.Kernel.SendInvalid}, {"send_ring_empty", stats.Kernel.SendRingEmpty},
 	} {
 		out <- prometheus.MustNewConstMetric(socketEvents, prometheus.CounterValue, float64(e.n), side, q, e.name)
+	}
+}
+
+// superframes shows an inside packet socket.
+func (c *collector) superframes(out chan<- prometheus.Metric, queue int, s *superframe.Socket) {
+	stats, q := s.Stats(), strconv.Itoa(queue)
+	show := func(event string, n uint64) {
+		out <- prometheus.MustNewConstMetric(socketEvents, prometheus.CounterValue, float64(n), "inside", q, event)
+	}
+	show("received", stats.ReceivedPackets)
+	show("received_frames", stats.ReceivedFrames)
+	show("sent", stats.SentPackets)
+	show("sent_frames", stats.SentFrames)
+	show("receive_dropped", stats.ReceiveDropped)
+	for _, r := range superframe.Refusals() {
+		show(r.String(), stats.Refused[r])
 	}
 }
 

@@ -205,7 +205,7 @@ func TestShutdown(t *testing.T) {
 			b.within(time.Second, "the peer takes note of the goodbye", func() bool {
 				return len(z.out.lines("control channel ended", "the peer ended the session: close")) == 1
 			})
-			if b.attached(siteA) {
+			if b.xdp(siteA, "eth1") || b.xdp(siteA, "eth2") {
 				t.Error("an XDP program is still attached")
 			}
 			if !b.guarded(siteA) {

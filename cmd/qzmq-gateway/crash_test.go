@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // xdp says whether an XDP program is attached to an interface of a gateway.
@@ -20,7 +23,25 @@ func (b *testbed) xdp(s site, device string) bool {
 	return links[0].XDP != nil
 }
 
-func (b *testbed) attached(s site) bool { b.t.Helper(); return b.xdp(s, "eth1") || b.xdp(s, "eth2") }
+// tcx says whether a TCX program is attached to an interface of a gateway.
+func (b *testbed) tcx(s site, device string) (attached bool) {
+	b.t.Helper()
+	err := b.enter(s.gateway, func() error {
+		index, err := interfaceIndex(device)
+		if err != nil {
+			return err
+		}
+		found, err := link.QueryPrograms(link.QueryOptions{Target: int(index), Attach: ebpf.AttachTCXIngress})
+		if err == nil {
+			attached = len(found.Programs) > 0
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatalf("ask for the programs of %s: %v", device, err)
+	}
+	return attached
+}
 
 // crossfire is traffic in all directions: each host pings the other, over IPv4
 // and IPv6.
@@ -56,6 +77,12 @@ func (b *testbed) answered(pings []pinger, limit time.Duration, what string) tim
 // routes, and the link is back by itself when the gateway is.
 func TestCrash(t *testing.T) {
 	b := newTestbed(t, "")
+	testCrash(t, b, func(s site) bool { return b.xdp(s, "eth1") })
+}
+
+// testCrash does so with gateways of these settings; inside says whether the
+// program of their inside is attached.
+func testCrash(t *testing.T, b *testbed, inside func(site) bool, settings ...string) {
 
 	// Before any gateway has run there is no guard, and plaintext crosses.
 	control := b.onWire((*frame).inClear)
@@ -69,17 +96,17 @@ func TestCrash(t *testing.T) {
 	}
 
 	daemons := map[site]*daemon{}
-	daemons[siteA], daemons[siteB] = b.linked()
+	daemons[siteA], daemons[siteB] = b.linked(settings...)
 	leaks := b.onWire((*frame).inClear)
 	pings := b.crossfire()
 	b.answered(pings, 5*time.Second, "traffic flows")
 	for _, killed := range []site{siteB, siteA} {
 		t.Run("kill "+killed.name, func(t *testing.T) {
-			if !b.xdp(killed, "eth1") || !b.xdp(killed, "eth2") {
-				t.Fatal("no XDP program on a running gateway")
+			if !inside(killed) || !b.xdp(killed, "eth2") {
+				t.Fatal("a program is missing on a running gateway")
 			}
 			daemons[killed].kill()
-			gone := b.within(500*time.Millisecond, "the XDP programs are gone", func() bool { return !b.attached(killed) })
+			gone := b.within(500*time.Millisecond, "the programs are gone", func() bool { return !inside(killed) && !b.xdp(killed, "eth2") })
 
 			// Both hosts go on, and what they send ends at a gateway.
 			sent := map[site]*capture{}
@@ -103,11 +130,11 @@ func TestCrash(t *testing.T) {
 			}
 
 			start := time.Now()
-			daemons[killed] = b.gateway(killed)
+			daemons[killed] = b.gateway(killed, settings...)
 			back := b.answered(pings, 5*time.Second, "traffic is back in both directions")
 			daemons[killed].awaitReady()
 			daemons[killed.other()].awaitReady()
-			t.Logf("XDP gone after %v; traffic back %v after the restart, links ready after %v",
+			t.Logf("programs gone after %v; traffic back %v after the restart, links ready after %v",
 				gone.Round(time.Millisecond), back.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 			for _, f := range leaks.all() {
 				t.Errorf("in clear on the wire: %v", f)

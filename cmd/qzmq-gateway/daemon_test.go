@@ -40,10 +40,11 @@ func (b *testbed) configure(s site, more ...string) string {
 	return path
 }
 
-// environment is what the shipped configurations ask for, then what settings
-// (NAME=value) say, which win.
+// environment is what the shipped configurations ask for; AF_XDP on the inside,
+// where they leave the choice; then what settings (NAME=value) say, which win.
 func (b *testbed) environment(s site, settings ...string) []string {
-	env := append(os.Environ(), "QZMQ_IDENTITY="+b.key(s.name), "QZMQ_PEER="+b.peers[s.other().name])
+	env := append(os.Environ(), "QZMQ_IDENTITY="+b.key(s.name), "QZMQ_PEER="+b.peers[s.other().name],
+		"QZMQ_GATEWAY_INSIDE_IO=xdp")
 	return append(env, settings...)
 }
 
