@@ -1,5 +1,5 @@
-// Package bpf loads the two XDP programs that sort packets before the kernel's
-// network stack sees them, and keeps their tables.
+// Package bpf loads the programs that sort packets before the kernel's network
+// stack sees them, and keeps their tables.
 //
 // steer_inside runs on the port of the protected hosts. It decides by
 // destination, and by port where a link protects only some services, which
@@ -8,7 +8,13 @@
 // to the workers only what looks like a record of a known session, and limits
 // how often one source may open a control connection.
 //
-// Both fail closed: a protected packet whose queue nobody reads is dropped, so
+// Where the inside is served by packet sockets, whose super-frames no XDP program
+// may see, two programs decide in the place of steer_inside and as it does:
+// admit_inside, a socket filter, lets what is protected into the sockets, and
+// block_inside, which the kernel runs after the sockets have their copy (TCX),
+// drops the original.
+//
+// All fail closed: a protected packet whose queue nobody reads is dropped, so
 // that it cannot leave in clear. Closing a program or losing the process
 // detaches it, because it is attached by a kernel link that the process holds;
 // from then on the kernel alone decides. What keeps protected traffic in then is

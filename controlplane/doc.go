@@ -3,6 +3,7 @@
 //	config.go      what the operator wrote, checked
 //	gateway.go     the parts of a running gateway, started and stopped in order
 //	interfaces.go  the two interfaces: steering programs, AF_XDP sockets, queues
+//	inside.go      the inside one: by AF_XDP, or by packet sockets and super-frames
 //	authority.go   which key is the peer of which link: pins, certificates, authorised keys
 //	peering.go     control connections: dialling, listening, the handshake
 //	callers.go     what callers may cost who have proved nothing yet
