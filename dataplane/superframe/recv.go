@@ -122,7 +122,7 @@ func (s *Socket) Recv() [][]byte {
 		if why := r.take(r.next); why != fine {
 			s.counted.refused[why].Add(1)
 		}
-		bytes += uint64(r.messages[r.next].length)
+		bytes += uint64(max(r.messages[r.next].length, vnetLen) - vnetLen)
 	}
 	r.made += len(r.frames)
 	s.counted.receivedPackets.Add(uint64(len(r.frames)))
