@@ -92,6 +92,9 @@ func (a *authority) calling(c *handshake.Config, l *LinkConfig, attempt int, now
 	if len(a.trusted) > 0 {
 		ways++
 	}
+	if ways == 0 {
+		return // nobody bears it since a reload; the handshake refuses to call nobody
+	}
 	if way := attempt % ways; way < len(keys) {
 		c.Peer, c.PeerName = keys[way], ""
 	}

@@ -20,16 +20,6 @@ func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (*authorit
 	}
 	a := newAuthority(id.Fingerprint(), c.Links, trusted, keys)
 	a.certificate, a.knock, a.knocks = own, knock, knocks
-	var errs []error
-	for i, l := range c.Links {
-		if l.PeerName == "" || len(a.trusted) > 0 {
-			continue
-		}
-		if ways := a.keysOf(l.PeerName); len(ways) == 0 {
-			errs = append(errs, c.blame(c.peerLines[i], fmt.Sprintf("links[%d].peer_name", i),
-				fmt.Errorf("%q has no key in %s, and there are no authorities", l.PeerName, c.QZMQ.AuthorisedKeys)))
-		}
-	}
 	// What is left to be wrong, the handshake knows best: an algorithm that the
 	// mode does not admit, for one.
 	probe := handshake.Config{
@@ -38,12 +28,22 @@ func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (*authorit
 	}
 	a.show(&probe, now)
 	if _, err := handshake.NewInitiator(probe); err != nil && len(a.trusted) > 0 {
-		errs = append(errs, c.blame(c.authorityLines[0], "qzmq.authorities", err))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return nil, c.blame(c.authorityLines[0], "qzmq.authorities", err)
 	}
 	return a, nil
+}
+
+// unborne reports links whose peer's name nobody can bear. A gateway does not start
+// so; one that runs may come to it, when the last key of a name is revoked.
+func (c *Config) unborne(a *authority) error {
+	var errs []error
+	for i, l := range c.Links {
+		if l.PeerName != "" && len(a.trusted) == 0 && len(a.keysOf(l.PeerName)) == 0 {
+			errs = append(errs, c.blame(c.peerLines[i], fmt.Sprintf("links[%d].peer_name", i),
+				fmt.Errorf("%q has no key in %s, and there are no authorities", l.PeerName, c.QZMQ.AuthorisedKeys)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) readTrusted() (trusted []*handshake.Authority, err error) {

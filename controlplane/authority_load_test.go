@@ -159,7 +159,11 @@ func TestAuthorityFiles(t *testing.T) {
 			if tc.edit[0] != "" {
 				config = strings.Replace(config, tc.edit[0], tc.edit[1], 1)
 			}
-			_, err := authConfig(t, dir, config).readAuthority(id, authNow().Add(tc.after))
+			c := authConfig(t, dir, config)
+			a, err := c.readAuthority(id, authNow().Add(tc.after))
+			if err == nil {
+				err = c.unborne(a)
+			}
 			if tc.want == "" {
 				if err != nil {
 					t.Errorf("got %v", err)

@@ -30,9 +30,8 @@ type callers struct {
 	cookies *handshake.Cookies
 	log     *slog.Logger
 
-	known map[netip.Prefix]bool // where configured peers call from; not changed later
-
 	mu       sync.Mutex
+	known    map[netip.Prefix]bool // where configured peers call from
 	halfOpen map[netip.Prefix]int
 	pending  int // sum of halfOpen
 	refusals map[string]bool
@@ -43,8 +42,21 @@ func newCallers(limits AntiDoSConfig, log *slog.Logger) (*callers, error) {
 	cookies, err := handshake.NewCookies(limits.CookieTimeout)
 	return &callers{
 		limits: limits, cookies: cookies, log: log,
-		known: map[netip.Prefix]bool{}, halfOpen: map[netip.Prefix]int{}, refusals: map[string]bool{},
+		halfOpen: map[netip.Prefix]int{}, refusals: map[string]bool{},
 	}, err
+}
+
+// expect says where configured peers call from, from now on.
+func (c *callers) expect(known map[netip.Prefix]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = known
+}
+
+func (c *callers) expects(source netip.Prefix) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[source]
 }
 
 // cookieDemanded says whether callers have to show a cookie now.

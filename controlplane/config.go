@@ -75,6 +75,7 @@ type OutsideConfig struct {
 // AdminConfig is where the operator asks how things are.
 type AdminConfig struct {
 	Listen netip.AddrPort // HTTP, 127.0.0.1:9580; port 0 lets the kernel choose
+	Socket string         // path of a unix socket for root alone, DefaultSocket
 }
 
 // QZMQConfig is how this gateway protects what it carries.
@@ -227,6 +228,8 @@ const (
 	DefaultCookieTimeout  = 60 * time.Second
 	DefaultMaxConcurrent  = 10_000
 	DefaultTicketLifetime = 24 * time.Hour
+
+	DefaultSocket = "/run/qzmq/gateway.sock"
 )
 
 const (

@@ -128,7 +128,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"rss", lines{8: "  rss: on"}, `8: gateway.rss: "on" is not one of auto, off`},
 		{"busy_poll_us", lines{9: "  busy_poll_us: -1"}, `9: gateway.busy_poll_us: "-1" is not a whole number from 0 to 1000000`},
 		{"admin name", lines{10: "  admin: { listen: \"localhost:9580\" }"}, `10: gateway.admin.listen: "localhost:9580" is not an IP address and a port`},
-		{"admin socket", lines{10: "  admin: { socket: /run/qzmq/gateway.sock }"}, "10: gateway.admin.socket: not in this version"},
+		{"admin socket", lines{10: "  admin: { socket: gateway.sock }"}, `10: gateway.admin.socket: "gateway.sock" is not an absolute path of at most 107 bytes`},
+		{"long admin socket", lines{10: "  admin: { socket: /" + strings.Repeat("s", 107) + " }"}, `10: gateway.admin.socket: "/` + strings.Repeat("s", 107) + `" is not an absolute path of at most 107 bytes`},
 
 		// qzmq
 		{"not enabled", lines{12: "  enabled: false"}, "12: qzmq.enabled: false is not in this version: a gateway that runs protects what it carries"},

@@ -49,9 +49,22 @@ func Parse(name string, b []byte, getenv func(string) string) (*Config, error) {
 // certificate, the authorities, the authorised keys and the knocks must be what they
 // are taken for. Failures are reported at the lines to blame, as by Parse.
 func (c *Config) ReadIdentity() (*handshake.Identity, error) {
+	id, a, err := c.readFiles(time.Now())
+	if err == nil {
+		err = c.unborne(a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// readFiles is ReadIdentity with the authority, and without asking whether every
+// name can be borne.
+func (c *Config) readFiles(now time.Time) (*handshake.Identity, *authority, error) {
 	id, err := ReadIdentity(c.Gateway.Identity)
 	if err != nil {
-		return nil, &ConfigError{File: c.file, Line: c.identityLine, Key: "gateway.identity", Text: err.Error(), err: err}
+		return nil, nil, &ConfigError{File: c.file, Line: c.identityLine, Key: "gateway.identity", Text: err.Error(), err: err}
 	}
 	own := id.Fingerprint()
 	var errs []error
@@ -67,13 +80,11 @@ func (c *Config) ReadIdentity() (*handshake.Identity, error) {
 		errs = append(errs, c.blame(c.suiteLine, "qzmq.default_suite.sig",
 			fmt.Errorf("is %v, and the key of gateway.identity is for %v", c.QZMQ.DefaultSuite.Sig, alg)))
 	}
-	if _, err := c.readAuthority(id, time.Now()); err != nil {
-		errs = append(errs, err)
+	a, err := c.readAuthority(id, now)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, nil, err
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return id, nil
+	return id, a, nil
 }
 
 // ReadCertificate reads the gateway's certificate, for whoever wants to know until

@@ -46,7 +46,7 @@ func TestParseDefaults(t *testing.T) {
 			ZeroCopy: "auto",
 			BusyPoll: 0, ShareRecords: true,
 			Pin: "auto", RSS: "auto",
-			Admin: AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580")},
+			Admin: AdminConfig{Listen: netip.MustParseAddrPort("127.0.0.1:9580"), Socket: "/run/qzmq/gateway.sock"},
 		},
 		QZMQ: QZMQConfig{
 			Mode:         handshake.ModeHybrid,
@@ -78,7 +78,7 @@ gateway:
   pin: on
   rss: off
   share_records: false
-  admin: { listen: "[::1]:0" }
+  admin: { listen: "[::1]:0", socket: /run/a.sock }
 qzmq:
   enabled: true
   mode: hybrid
@@ -138,7 +138,7 @@ links:
 			BusyPoll:    50 * time.Microsecond,
 			Pin:         PinOn,
 			RSS:         RSSOff,
-			Admin:       AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0")},
+			Admin:       AdminConfig{Listen: netip.MustParseAddrPort("[::1]:0"), Socket: "/run/a.sock"},
 		},
 		QZMQ: QZMQConfig{
 			Mode:         handshake.ModeHybrid,

@@ -74,9 +74,9 @@ func (d *decoder) outside(s *section, out *OutsideConfig, in InsideConfig) {
 }
 
 func (d *decoder) admin(s *section, a *AdminConfig) {
-	a.Listen = netip.MustParseAddrPort("127.0.0.1:9580")
+	a.Listen, a.Socket = netip.MustParseAddrPort("127.0.0.1:9580"), DefaultSocket
 	optional(s, "listen", aText(), &a.Listen, parseAddrPort)
-	s.later("socket")
+	optional(s, "socket", aText(), &a.Socket, parseSocket)
 	s.end()
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // mostWorkers is more queues than any NIC of today has.
@@ -31,6 +33,16 @@ func parseName(s string) (string, error) {
 func parsePath(s string) (string, error) {
 	if s == "" || strings.ContainsRune(s, 0) {
 		return "", fmt.Errorf("%q is not a path", s)
+	}
+	return s, nil
+}
+
+// parseSocket takes a path for a unix socket, for which the kernel has little room.
+// A relative one would move with the directory that a program is started in.
+func parseSocket(s string) (string, error) {
+	const most = len(unix.RawSockaddrUnix{}.Path) - 1
+	if !strings.HasPrefix(s, "/") || len(s) > most || strings.ContainsRune(s, 0) {
+		return "", fmt.Errorf("%q is not an absolute path of at most %d bytes", s, most)
 	}
 	return s, nil
 }

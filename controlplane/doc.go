@@ -12,7 +12,9 @@
 //	channel.go     one control connection: the link set-up, then liveness
 //	resolver.go    next hops from the kernel's routes and neighbours
 //	guard.go       what keeps protected traffic in when the gateway is not running
+//	reload.go      what peers a configuration has, and another one in its place
 //	metrics.go     what an operator's monitoring reads
+//	status.go      what an operator reads; admin.go and socket.go, where
 //
 // A control connection is QZMQ over TCP through the kernel. When its handshake
 // is finished, both sides exchange an offer with a fresh nonce each, and the

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -31,8 +32,8 @@ func TestFloodOfHalfHandshakes(t *testing.T) {
 func floodOf(t *testing.T, callers int, cookie CookieMode) {
 	a, b := pair(t)
 	b.peering.callers.limits.Cookie = cookie
-	b.peering.callers.known[sourceOf(a.peering.local.Addr())] = true
 	b.begin(b.linkTo(a, false))
+	b.peering.callers.expect(map[netip.Prefix]bool{sourceOf(a.peering.local.Addr()): true})
 	pending := func() int {
 		b.peering.callers.mu.Lock()
 		defer b.peering.callers.mu.Unlock()

@@ -26,7 +26,8 @@ import (
 // start that fails for any other reason than another gateway leaves the guard.
 //
 // keyLog, for debugging, gets the keys of all that is carried; nil for no such thing.
-func Run(ctx context.Context, cfg *Config, log *slog.Logger, keyLog io.Writer) (err error) {
+// Each configuration from reloads takes the place of the one in force, if it can.
+func Run(ctx context.Context, cfg *Config, log *slog.Logger, keyLog io.Writer, reloads <-chan *Config) (err error) {
 	for _, err := range keepMemory() {
 		log.Warn("keys are less safe in memory than they could be", "reason", err)
 	}
@@ -39,12 +40,13 @@ func Run(ctx context.Context, cfg *Config, log *slog.Logger, keyLog io.Writer) (
 		log.Info("gateway stopped; the kernel still blocks the protected routes",
 			"to_release", fmt.Sprintf("ip rule flush protocol %d; ip -6 rule flush protocol %d", guardProtocol, guardProtocol))
 	}()
-	return g.run(ctx)
+	return g.run(ctx, reloads)
 }
 
 // gateway is everything that start made and run serves.
 type gateway struct {
-	cfg        *Config
+	cfg        *Config // of the start; a reload leaves its gateway section
+	loaded     *Config // last, whole; run's alone
 	log        *slog.Logger
 	interfaces *interfaces
 	engine     *dataplane.Engine
@@ -52,15 +54,15 @@ type gateway struct {
 	peering    *peering
 	control    net.Listener
 	admin      *admin
+	started    time.Time
 }
 
 func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err error) {
-	g = &gateway{cfg: cfg, log: log}
-	identity, err := cfg.ReadIdentity()
-	if err != nil {
-		return nil, err
+	g = &gateway{cfg: cfg, loaded: cfg, log: log, started: time.Now()}
+	identity, authority, err := cfg.readFiles(time.Now())
+	if err == nil {
+		err = cfg.unborne(authority)
 	}
-	authority, err := cfg.readAuthority(identity, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		return g, err
 	}
 	g.peering = &peering{
-		identity: identity, authority: authority,
+		identity: identity,
 		local:    netip.AddrPortFrom(c.Outside.Address, c.Outside.Port),
 		rotation: cfg.QZMQ.KeyRotation,
 		tempo:    usualTempo(),
@@ -116,12 +118,16 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		options:  options(c), udpChecksum: c.Outside.UDPChecksum,
 		log:    log,
 		meter:  newHandshakeMeter(),
-		keyLog: keyLog,
+		keyLog: keyLog, changes: make(chan change),
 	}
 	if err = g.peering.protect(cfg.QZMQ.AntiDoS, cfg.QZMQ.Resumption); err != nil {
 		return g, err
 	}
-	g.peering.addLinks(cfg.Links)
+	policy, err := g.peering.newPolicy(authority, cfg.Links)
+	if err != nil {
+		return g, err
+	}
+	g.peering.adopt(policy)
 	if g.admin, err = newAdmin(g); err != nil {
 		return g, err
 	}
@@ -140,7 +146,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", g.interfaces.inside.io, "inside_io_because", g.interfaces.inside.why,
 		"inside_mode", g.interfaces.inside.mode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
-		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "links", len(cfg.Links))
+		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links))
 	return g, nil
 }
 
@@ -162,7 +168,7 @@ func (g *gateway) wireMTU() int {
 // abandon undoes what start did before it failed.
 func (g *gateway) abandon() error {
 	if g.admin != nil {
-		g.admin.listener.Close()
+		g.admin.close()
 	}
 	if g.resolver != nil {
 		g.resolver.close()
@@ -172,7 +178,7 @@ func (g *gateway) abandon() error {
 
 // run serves until ctx ends. Packets are carried until the links have said
 // goodbye.
-func (g *gateway) run(ctx context.Context) error {
+func (g *gateway) run(ctx context.Context, reloads <-chan *Config) error {
 	carrying, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var under sync.WaitGroup
 	failed := make(chan error, 2)
@@ -192,10 +198,14 @@ func (g *gateway) run(ctx context.Context) error {
 	var failure error
 	var linked sync.WaitGroup
 	linked.Go(func() { g.peering.run(ctx, g.control) })
-	select {
-	case <-ctx.Done():
-	case failure = <-failed:
-		cancel()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case failure = <-failed:
+			cancel()
+		case next := <-reloads:
+			g.reload(ctx, next)
+		}
 	}
 	linked.Wait()
 	stop()

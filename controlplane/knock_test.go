@@ -91,10 +91,10 @@ func TestKnock(t *testing.T) {
 			between := countingBefore(t, b.peering.local)
 			toB, toA := a.linkTo(b, true), b.linkTo(a, false)
 			toB.Endpoint = between.address
-			a.peering.authority = newAuthority(a.peering.identity.Fingerprint(), []LinkConfig{toB}, nil, nil)
-			b.peering.authority = newAuthority(b.peering.identity.Fingerprint(), []LinkConfig{toA}, nil, nil)
-			b.peering.authority.knock = right
-			a.peering.authority.knocks = map[string]*handshake.Knock{toB.Name: map[string]*handshake.Knock{"right": right, "wrong": wrong}[c.has]}
+			a.authority = newAuthority(a.peering.identity.Fingerprint(), []LinkConfig{toB}, nil, nil)
+			b.authority = newAuthority(b.peering.identity.Fingerprint(), []LinkConfig{toA}, nil, nil)
+			b.authority.knock = right
+			a.authority.knocks = map[string]*handshake.Knock{toB.Name: map[string]*handshake.Knock{"right": right, "wrong": wrong}[c.has]}
 			b.begin(toA)
 			a.begin(toB)
 			if c.up {
@@ -111,7 +111,7 @@ func TestKnock(t *testing.T) {
 			}
 			a.stop()
 			b.stop()
-			for _, text := range []string{a.log.String(), b.log.String(), fmt.Sprintf("%+v %#v", b.peering.authority, a.peering.authority),
+			for _, text := range []string{a.log.String(), b.log.String(), fmt.Sprintf("%+v %#v", b.authority, a.authority),
 				fmt.Sprintf("%v %+v %#v %x %s", right, right, right, right, *right)} {
 				if strings.Contains(text, secret) || strings.Contains(text, secret[len("qz-knock1"):][:20]) {
 					t.Errorf("the knock shows in %s", text)

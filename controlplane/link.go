@@ -26,6 +26,7 @@ type link struct {
 	cfg     LinkConfig
 	log     *slog.Logger
 	dial    chan bool // a request to dial; true for a new session beside the present one
+	end     func()    // of what peering.begin has begun
 
 	mu       sync.Mutex
 	channels []*channel    // whose sessions are installed, oldest first
@@ -33,6 +34,9 @@ type link struct {
 	rotateBy time.Duration // when the sealing session is to be replaced, by sinceBoot
 	rotating time.Duration // when that was last set going; zero once there is a new one
 	failure  string        // what was logged last, so that it is logged once
+	closed   bool          // for good: no channel joins any more
+
+	joined, rotations uint64 // sessions set up, and those of them beside one that worked
 }
 
 func newLink(p *peering, cfg LinkConfig) *link {
@@ -55,9 +59,17 @@ func (l *link) open(conn *zmtp.Conn, dialled bool) (*channel, error) {
 		conn.CloseWith(handshake.AlertFor(err))
 		return nil, fmt.Errorf("link set-up: %w", err)
 	}
-	l.join(c)
+	if !l.join(c) {
+		c.remove()
+		conn.CloseWith(handshake.AlertClose)
+		return nil, errLinkClosed
+	}
+	// Whoever was admitted by a policy that is over meanwhile leaves again.
+	l.enforce(l.peering.policy.Load().authority)
 	return c, nil
 }
+
+var errLinkClosed = errors.New("the link was taken out of the configuration")
 
 // run serves a channel until it or ctx ends.
 func (l *link) run(ctx context.Context, c *channel) {
@@ -73,11 +85,20 @@ func (l *link) run(ctx context.Context, c *channel) {
 	c.conn.Close()
 }
 
-// join makes c the channel whose session seals from now on.
-func (l *link) join(c *channel) {
+// join makes c the channel whose session seals from now on, unless the link is
+// closed.
+func (l *link) join(c *channel) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
 	c.alive = true
+	l.joined++
+	// Sessions that come up together are those of two sides that both dialled.
+	if l.sealing != nil && l.sealing.alive && c.born-l.sealing.born > rotateLeast {
+		l.rotations++
+	}
 	for _, other := range l.channels {
 		if !other.alive {
 			l.retire(other)
@@ -92,11 +113,12 @@ func (l *link) join(c *channel) {
 		l.log.Warn("IPv6 packets of 1280 bytes, which every link must carry, do not fit", "inner_mtu", inner)
 	}
 	// Every rotation looks again, so that a gateway that runs for months says it in time.
-	for _, certificate := range []*handshake.Certificate{l.peering.authority.certificate, c.conn.Session().PeerCertificate()} {
+	for _, certificate := range []*handshake.Certificate{l.peering.policy.Load().authority.certificate, c.conn.Session().PeerCertificate()} {
 		if soon := expiring(certificate, time.Now()); soon != "" {
 			l.log.Warn(soon)
 		}
 	}
+	return true
 }
 
 // leave takes note that c's control connection ended. Its data goes on, unless
@@ -217,9 +239,11 @@ func (l *link) askToDial(rotate bool) {
 	}
 }
 
-// close ends every channel with a sealed goodbye and removes the sessions.
+// close ends every channel with a sealed goodbye and removes the sessions, for
+// good.
 func (l *link) close() {
 	l.mu.Lock()
+	l.closed = true
 	channels := slices.Clone(l.channels)
 	l.mu.Unlock()
 	var all sync.WaitGroup

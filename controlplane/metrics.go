@@ -120,7 +120,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			count(drops, s.Dropped[d], queue, d.String())
 		}
 	}
-	for _, l := range c.g.peering.links {
+	for _, l := range c.g.peering.policy.Load().links {
 		name, up, born := l.state()
 		used := c.g.engine.Usage(name)
 		gauge(linkUp, up, name, l.peerName())

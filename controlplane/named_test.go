@@ -22,8 +22,8 @@ func (s *site) certify(key *handshake.AuthorityKey, name string, routes []netip.
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.peering.authority = newAuthority(s.peering.identity.Fingerprint(), links, []*handshake.Authority{key.Authority()}, nil)
-	s.peering.authority.certificate = certificate
+	s.authority = newAuthority(s.peering.identity.Fingerprint(), links, []*handshake.Authority{key.Authority()}, nil)
+	s.authority.certificate = certificate
 }
 
 // TestLinkByName has two sites know each other by nothing but a name and a common

@@ -10,8 +10,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,12 +31,11 @@ type sessionTable interface {
 
 // peering makes and takes control connections and hands them to their links.
 type peering struct {
-	identity  *handshake.Identity
-	authority *authority
-	local     netip.AddrPort // the outside address, and the port of TCP and UDP alike
-	rotation  RotationConfig
-	tempo     tempo
-	callers   *callers
+	identity *handshake.Identity
+	local    netip.AddrPort // the outside address, and the port of TCP and UDP alike
+	rotation RotationConfig
+	tempo    tempo
+	callers  *callers
 	// Of sessions that may be resumed; nil for none.
 	serverTickets *handshake.ServerTickets
 	clientTickets *handshake.ClientTickets
@@ -51,10 +50,8 @@ type peering struct {
 	keyLog        io.Writer   // nil unless the operator gives the keys away
 	turns         *zmtp.Turns // of the public-key work that callers cause
 
-	// None of these changes while run runs.
-	links     map[string]*link  // by name
-	suites    []handshake.Suite // of all links
-	leastMode handshake.Mode    // the weakest that a link asks for
+	policy  atomic.Pointer[policy] // what the configuration says of peers
+	changes chan change            // of the policy, for run; nil for none
 }
 
 // protect makes what guards against callers and what resumes sessions.
@@ -70,44 +67,34 @@ func (p *peering) protect(a AntiDoSConfig, r ResumptionConfig) (err error) {
 	return err
 }
 
-// addLinks makes the links of the configuration.
-func (p *peering) addLinks(links []LinkConfig) {
-	p.links = map[string]*link{}
-	p.suites = nil
-	for i, cfg := range links {
-		p.links[cfg.Name] = newLink(p, cfg)
-		if s := cfg.answers(p.identity.Algorithm()); !slices.Contains(p.suites, s) {
-			p.suites = append(p.suites, s)
-		}
-		if cfg.Endpoint.IsValid() {
-			p.callers.known[sourceOf(cfg.Endpoint.Addr())] = true
-		}
-		if i == 0 || weaker(cfg.Mode, p.leastMode) {
-			p.leastMode = cfg.Mode
-		}
-	}
-	if len(links) == 0 { // nobody is let in, which takes a suite of the own key all the same
-		nobody := LinkConfig{Suite: handshake.DefaultSuite()}
-		p.suites, p.leastMode = []handshake.Suite{nobody.answers(p.identity.Algorithm())}, handshake.ModeClassical
-	}
-}
-
 // run serves all links until ctx ends, and closes them in good order. It owns
-// the listener.
+// the listener, and alone starts and ends links.
 func (p *peering) run(ctx context.Context, listener net.Listener) {
 	var all sync.WaitGroup
 	all.Go(func() { p.accept(ctx, listener, &all) })
-	for _, l := range p.links {
-		all.Go(func() { l.tend(ctx) })
-		if l.cfg.Endpoint.IsValid() {
-			all.Go(func() { p.dialLoop(ctx, l, &all) })
+	for _, l := range p.policy.Load().links {
+		p.begin(ctx, l, &all)
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case c := <-p.changes:
+			p.change(ctx, c, &all)
 		}
 	}
-	<-ctx.Done()
 	listener.Close()
 	all.Wait()
-	for _, l := range p.links {
+	for _, l := range p.policy.Load().links {
 		l.close()
+	}
+}
+
+// begin serves a link until ctx or the link ends.
+func (p *peering) begin(ctx context.Context, l *link, all *sync.WaitGroup) {
+	ctx, l.end = context.WithCancel(ctx)
+	all.Go(func() { l.tend(ctx) })
+	if l.cfg.Endpoint.IsValid() {
+		all.Go(func() { p.dialLoop(ctx, l, all) })
 	}
 }
 
@@ -203,7 +190,8 @@ func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume boo
 		return nil, err
 	}
 	cfg := p.base(l.cfg.Mode, []handshake.Suite{l.cfg.Suite})
-	p.authority.calling(&cfg, &l.cfg, attempt, time.Now())
+	authority := p.policy.Load().authority
+	authority.calling(&cfg, &l.cfg, attempt, time.Now())
 	cfg.ClientTickets, cfg.Reconnect = p.clientTickets, resume && p.clientTickets != nil
 	conn, err := zmtp.Initiate(ctx, nc, cfg)
 	p.meter.done("initiator", conn, err)
@@ -214,7 +202,7 @@ func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume boo
 	if err != nil {
 		return nil, err
 	}
-	if err := p.authority.admit(&l.cfg, conn.Session().Peer(), conn.Session().PeerCertificate()); err != nil {
+	if err := p.policy.Load().authority.admit(&l.cfg, conn.Session().Peer(), conn.Session().PeerCertificate()); err != nil {
 		conn.CloseWith(handshake.AlertAccessDenied)
 		return nil, err
 	}
@@ -223,12 +211,6 @@ func (p *peering) dialOnce(ctx context.Context, l *link, attempt int, resume boo
 
 // accept takes connections until the listener closes.
 func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.WaitGroup) {
-	door, err := p.door()
-	if err != nil {
-		p.log.Error("callers cannot be answered", "error", err)
-		listener.Close()
-		return
-	}
 	for {
 		nc, err := listener.Accept()
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
@@ -245,22 +227,14 @@ func (p *peering) accept(ctx context.Context, listener net.Listener, all *sync.W
 			nc.Close()
 			continue
 		}
-		all.Go(func() { p.answer(ctx, door, nc, source, leave) })
+		all.Go(func() { p.answer(ctx, p.policy.Load(), nc, source, leave) })
 	}
 }
 
-// door is what all callers come through.
-func (p *peering) door() (*zmtp.Door, error) {
-	cfg := p.base(p.leastMode, p.suites)
-	p.authority.answering(&cfg, time.Now())
-	cfg.ServerTickets, cfg.Cookies, cfg.CookieDemanded = p.serverTickets, p.callers.cookies, p.callers.cookieDemanded
-	return zmtp.NewDoor(cfg, p.turns)
-}
-
 // answer runs the handshake of a caller, and the link if it is one of ours.
-func (p *peering) answer(ctx context.Context, door *zmtp.Door, nc net.Conn, source netip.Prefix, leave func()) {
+func (p *peering) answer(ctx context.Context, now *policy, nc net.Conn, source netip.Prefix, leave func()) {
 	bounded, cancel := context.WithTimeout(ctx, handshakeTime)
-	conn, err := door.Respond(bounded, nc, zmtp.Caller{Addr: source.Addr(), Known: p.callers.known[source]})
+	conn, err := now.door.Respond(bounded, nc, zmtp.Caller{Addr: source.Addr(), Known: p.callers.expects(source)})
 	cancel()
 	leave()
 	p.meter.done("responder", conn, err)
@@ -270,13 +244,14 @@ func (p *peering) answer(ctx context.Context, door *zmtp.Door, nc net.Conn, sour
 		}
 		return
 	}
-	linkConfig, err := p.authority.linkOf(conn.Session().Peer(), conn.Session().PeerCertificate())
+	now = p.policy.Load() // who was let in may have been shut out meanwhile
+	linkConfig, err := now.authority.linkOf(conn.Session().Peer(), conn.Session().PeerCertificate())
 	if err != nil {
 		conn.CloseWith(handshake.AlertAccessDenied)
 		p.callers.refuse(source, err)
 		return
 	}
-	l := p.links[linkConfig.Name]
+	l := now.links[linkConfig.Name]
 	if err := l.cfg.permits(conn.Session(), p.identity.Algorithm()); err != nil {
 		conn.CloseWith(handshake.AlertInsufficientSecurity)
 		l.fail("link cannot be made", err)

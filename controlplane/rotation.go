@@ -2,6 +2,8 @@ package controlplane
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -74,24 +76,38 @@ func (l *link) check(now time.Duration) {
 	}
 }
 
+// Why a session is not replaced now. Whoever asks may ask again.
+var (
+	errNotConnected = errors.New("the link has no control connection over which a session could be agreed")
+	errRotatesEarly = errors.New("the session is new, or is being replaced already")
+)
+
 // rotate has the sealing session replaced: by a new connection from the side
 // that dialled it, make before break.
-func (l *link) rotate(why string) {
+func (l *link) rotate(why string) error {
 	now := sinceBoot()
 	l.mu.Lock()
 	c := l.sealing
-	due := c != nil && c.alive && now-c.born > rotateLeast && (l.rotating == 0 || now-l.rotating > rotateRetry)
+	connected := c != nil && c.alive
+	due := connected && now-c.born > rotateLeast && (l.rotating == 0 || now-l.rotating > rotateRetry)
 	if due {
 		l.rotating = now
 	}
 	l.mu.Unlock()
-	if !due {
-		return
+	switch {
+	case !connected:
+		return errNotConnected
+	case !due:
+		return errRotatesEarly
 	}
 	l.log.Info("session is to be replaced", "reason", why)
 	if c.dialled {
 		l.askToDial(true)
-	} else if err := c.conn.WriteCommand(commandRotate, nil); err != nil {
-		l.log.Warn("the peer cannot be asked for a new session", "reason", err)
+		return nil
 	}
+	if err := c.conn.WriteCommand(commandRotate, nil); err != nil {
+		l.log.Warn("the peer cannot be asked for a new session", "reason", err)
+		return fmt.Errorf("ask the peer for a new session: %w", err)
+	}
+	return nil
 }

@@ -30,7 +30,8 @@ func open() map[string]string {
 		"zmtp":      "Caller ClosedError Flags Frame Greeting Header Lifetime Message Options TurnStats Turns",
 		// Of keys and knocks a configuration has the paths.
 		"controlplane": "AdminConfig AntiDoSConfig AttachMode Config ConfigError CookieMode GatewayConfig InsideConfig InsideIO LinkConfig " +
-			"OtherTraffic OutsideConfig Phase PinMode PortRange QZMQConfig RSSMode ResumptionConfig RotationConfig ServiceConfig ZeroCopyMode",
+			"OtherTraffic OutsideConfig Phase PinMode PortRange QZMQConfig RSSMode ResumptionConfig RotationConfig ServiceConfig ZeroCopyMode " +
+			"ArrivingStatus DropStatus ExitStatus FeatureStatus LeavingStatus LinkState LinkStatus QueueStatus SessionState SessionStatus SocketStatus Status TrafficStatus",
 	}
 }
 

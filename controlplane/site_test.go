@@ -21,14 +21,15 @@ import (
 // but the kernel's interfaces. Control connections are real TCP on loopback,
 // where every 127.0.0.x is an address of its own.
 type site struct {
-	t       *testing.T
-	peering *peering
-	steer   *steerTable
-	inside  *dataplane.PipeEnd // the hosts' end
-	outside *dataplane.PipeEnd // the cable's end
-	log     *siteLog
-	network netip.Prefix
-	stop    func() // ends the site in good order
+	t         *testing.T
+	peering   *peering
+	authority *authority // begin makes one if there is none
+	steer     *steerTable
+	inside    *dataplane.PipeEnd // the hosts' end
+	outside   *dataplane.PipeEnd // the cable's end
+	log       *siteLog
+	network   netip.Prefix
+	stop      func() // ends the site in good order
 }
 
 // steerTable stands where the steering program's table is.
@@ -130,7 +131,7 @@ func newSite(t *testing.T, n byte, id *handshake.Identity, port uint16) *site {
 		tempo:    usualTempo(),
 		engine:   engine, steer: s.steer, resolve: func(netip.Addr) {},
 		wireMTU: func() int { return 1500 },
-		log:     slog.New(slog.NewTextHandler(s.log, nil)), meter: newHandshakeMeter(),
+		log:     slog.New(slog.NewTextHandler(s.log, nil)), meter: newHandshakeMeter(), changes: make(chan change),
 	}
 	err := s.peering.protect(AntiDoSConfig{CookieTimeout: DefaultCookieTimeout, MaxConcurrent: DefaultMaxConcurrent, Cookie: CookieAuto},
 		ResumptionConfig{Enabled: true, TicketLifetime: DefaultTicketLifetime})
@@ -161,10 +162,14 @@ func (s *site) begin(links ...LinkConfig) {
 		routes[l.Name] = l.Routes
 	}
 	s.peering.engine.SetRoutes(routes)
-	if s.peering.authority == nil {
-		s.peering.authority = newAuthority(s.peering.identity.Fingerprint(), links, nil, nil)
+	if s.authority == nil {
+		s.authority = newAuthority(s.peering.identity.Fingerprint(), links, nil, nil)
 	}
-	s.peering.addLinks(links)
+	policy, err := s.peering.newPolicy(s.authority, links)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.peering.adopt(policy)
 	listener, err := net.Listen("tcp", s.peering.local.String())
 	if err != nil {
 		s.t.Fatal(err)
@@ -188,7 +193,7 @@ func (s *site) linkTo(o *site, dials bool) LinkConfig {
 	return l
 }
 
-func (s *site) link(o *site) *link { return s.peering.links[s.linkTo(o, false).Name] }
+func (s *site) link(o *site) *link { return s.peering.policy.Load().links[s.linkTo(o, false).Name] }
 
 // alive counts the link's control connections.
 func (l *link) aliveChannels() (n int) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -323,6 +324,16 @@ func (e *Engine) Reroute(link string, stream int) bool {
 	l.ports[stream] = l.freshPort()
 	e.refresh(l)
 	return true
+}
+
+// SourcePorts gives the UDP source port of each of the link's streams that seals.
+func (e *Engine) SourcePorts(link string) []uint16 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.links[link]; l != nil && l.current != nil {
+		return slices.Clone(l.ports)
+	}
+	return nil
 }
 
 func (e *Engine) removeSessions(l *Link) {

@@ -21,7 +21,7 @@ func TestReroute(t *testing.T) {
 		if !n.a.engine.Reroute(n.a.link, 0) {
 			t.Fatal("refused")
 		}
-		p := n.a.engine.links[n.a.link].ports[0]
+		p := n.a.engine.SourcePorts(n.a.link)[0]
 		if p < firstSourcePort || p == seen[len(seen)-1] {
 			t.Fatalf("port %d after %d", p, seen[len(seen)-1])
 		}

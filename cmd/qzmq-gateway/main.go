@@ -1,7 +1,7 @@
 // Command qzmq-gateway carries traffic between sites, sealed under keys from a
 // hybrid post-quantum handshake.
 //
-//	qzmq-gateway --config FILE          run until SIGINT or SIGTERM
+//	qzmq-gateway --config FILE          run until SIGINT or SIGTERM; SIGHUP reloads FILE
 //	qzmq-gateway --config FILE --check  check the configuration and exit
 //	qzmq-gateway --config FILE --keylog FILE
 //	                                    run, and give the keys of all traffic away
@@ -67,9 +67,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 		defer f.Close()
 		keyLog = f
 	}
-	if err := controlplane.Run(ctx, cfg, log, keyLog); err != nil {
+	if err := controlplane.Run(ctx, cfg, log, keyLog, reloads(ctx, *config, log)); err != nil {
 		log.Error("gateway failed", "reason", err)
 		return 1
 	}
 	return 0
+}
+
+// reloads gives what the file says at each SIGHUP, unless it has mistakes.
+func reloads(ctx context.Context, file string, log *slog.Logger) <-chan *controlplane.Config {
+	hangups, out := make(chan os.Signal, 1), make(chan *controlplane.Config)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			cfg, err := controlplane.Load(file, os.Getenv)
+			if err != nil {
+				log.Error("the configuration was not reloaded, the one in force stays", "reason", err)
+				continue
+			}
+			select {
+			case out <- cfg:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }

@@ -103,6 +103,10 @@ func (b *testbed) script(args ...string) (string, error) {
 	return string(out), err
 }
 
+// socket is where a gateway listens to its operator. Namespaces of networks share
+// the file system.
+func (b *testbed) socket(s site) string { return filepath.Join(b.dir, s.name+".sock") }
+
 func (b *testbed) key(name string) string { return filepath.Join(b.dir, name+".key") }
 
 // namespace is the full name of a namespace.

@@ -1,6 +1,7 @@
 // Command qzmqctl is the operator's tool beside qzmq-gateway. It makes
-// identities, names them, certifies them, and says what is wrong with a
-// configuration before a gateway is given it.
+// identities, names them, certifies them, says what is wrong with a
+// configuration before a gateway is given it, and shows and steers a gateway that
+// runs.
 //
 // Results go to standard output and can be piped; everything else goes to
 // standard error. The exit code is 0 when all is fine, 1 when it failed and 2
@@ -29,6 +30,14 @@ const usage = `usage:
                             gateway does not answer, for it and for its peers
   qzmqctl fingerprint FILE  print the fingerprint of a key file
   qzmqctl check FILE        check a gateway's configuration and its identity
+
+  qzmqctl show links|sessions|queues|drops|relays|features [--json] [--socket PATH]
+                            how a running gateway is. PATH is its gateway.admin.socket:
+                            $QZMQ_GATEWAY_ADMIN_SOCKET, or /run/qzmq/gateway.sock
+  qzmqctl top [--count N] [--socket PATH]
+                            what each queue carries, once a second, N times or until Ctrl-C
+  qzmqctl rotate LINK [--socket PATH]
+                            replace the session of a link, and wait until it is done
 
   qzmqctl ca init FILE      make an authority: its key in FILE, what others need to
                             trust it in FILE.pub; print its fingerprint
@@ -62,7 +71,7 @@ var errUsage = errors.New("not understood")
 
 // run does what main does, for tests to call.
 func run(args []string, stdout, stderr io.Writer) int {
-	out, err := command(args)
+	out, err := command(args, stdout)
 	switch {
 	case errors.Is(err, errUsage):
 		fmt.Fprint(stderr, usage)
@@ -81,12 +90,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitFine
 }
 
-func command(args []string) (output, error) {
-	if len(args) > 0 && args[0] == "ca" {
-		return ca(args[1:], time.Now())
-	}
-	if len(args) > 0 && args[0] == "keygen" {
-		return keygen(args[1:])
+func command(args []string, stdout io.Writer) (output, error) {
+	if len(args) > 0 {
+		switch args[0] {
+		case "ca":
+			return ca(args[1:], time.Now())
+		case "keygen":
+			return keygen(args[1:])
+		case "show":
+			return showPart(args[1:])
+		case "rotate":
+			return rotate(args[1:])
+		case "top":
+			return output{}, top(args[1:], stdout)
+		}
 	}
 	return onFile(args, map[string]func(string) (output, error){
 		"knock":       knock,

@@ -146,6 +146,8 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		nil, {"keygen"}, {"keygen", "a", "b"}, {"keygen", "--force"}, {"keygen", "--algorithm", "mldsa65"}, {"keygen", "a", "--algorithm", "mldsa65"},
 		{"knock"}, {"knock", "a", "b"}, {"knock", "--force"}, {"sign", "a"}, {"", ""}, {"--help"}, {"-h", "a"},
+		{"show"}, {"show", "weather"}, {"show", "links", "queues"}, {"show", "links", "--colour"}, {"show", "--json"}, {"show", "links", "--socket"},
+		{"top", "links"}, {"top", "--count"}, {"top", "--count", "-1"}, {"top", "--count", "many"}, {"rotate"}, {"rotate", "a", "b"}, {"rotate", "--force", "a"},
 		{"ca"}, {"ca", "init"}, {"ca", "init", "--force"}, {"ca", "init", "a", "b"}, {"ca", "request"}, {"ca", "issue"}, {"ca", "issue", "a"},
 		{"ca", "show"}, {"ca", "show", "--force", "a"}, {"ca", "show", "a", "b"}, {"ca", "revoke", "a"}, {"ca", "--help"},
 	} {

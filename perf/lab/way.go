@@ -150,7 +150,7 @@ func (l *Lab) startGateways(inside string, null bool) error {
 		}
 	}
 	for i, site := range []string{"a", "b"} {
-		env := []string{"QZMQ_IDENTITY=" + files[i], "QZMQ_PEER=" + peers[i]}
+		env := []string{"QZMQ_IDENTITY=" + files[i], "QZMQ_PEER=" + peers[i], "QZMQ_GATEWAY_ADMIN_SOCKET=" + w.path(site+".sock")}
 		config, err := w.configuration(program, site, inside, env)
 		if err != nil {
 			return err
