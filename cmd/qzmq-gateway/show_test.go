@@ -222,3 +222,28 @@ func TestShow(t *testing.T) {
 		}
 	})
 }
+
+// TestShowSuperframes: the same where the inside speaks super-frames.
+func TestShowSuperframes(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, "-showsuper")
+	a, _ := b.linked("QZMQ_GATEWAY_INSIDE_IO=superframe")
+	b.exchange(siteB, siteA, "pull", "push", 5555, "--count", "100")
+	s := a.status()
+	kinds, received := map[string]int{}, uint64(0)
+	for _, k := range s.Features.Sockets {
+		if kinds[k.Side+" "+k.Kind]++; k.Kind == "packet" {
+			received += k.ReceivedPackets
+		}
+	}
+	if n := len(s.Queues); s.Features.InsideIO != "superframe" || kinds["inside packet"] != n || kinds["outside af_xdp"] != n || received == 0 {
+		t.Errorf("inside %s, sockets %v, %d packets received", s.Features.InsideIO, kinds, received)
+	}
+	if text := b.shown(siteA, "show", "features"); !strings.Contains(text, "superframe, configured") {
+		t.Errorf("\n%s", text)
+	}
+	a.reloaded("configuration reloaded")
+	if !b.ping("host-a", hostB4) {
+		t.Error("no ping after a reload")
+	}
+}
