@@ -101,6 +101,27 @@ func TestTTLExpiredInbound(t *testing.T) {
 	n.a.wantDrops(nil)
 }
 
+// A peer may offer a wire MTU that no IPv6 packet of the least size fits in, and
+// send packets whose ICMP error would not fit either. No router splits that.
+func TestTTLExpiredInboundBelowIPv6Minimum(t *testing.T) {
+	for _, size := range []int{400, 516, 980, 985, 1300} {
+		n := newNetwork(t, plan{})
+		n.b.engine.links["site-a"].current.WireMTU = 576
+		n.b.engine.refresh(n.b.engine.links["site-a"])
+		p := ip{src: n.a.host6, dst: n.b.host6, ttl: 2, protocol: 17}.around(udp(n.a.host6, n.b.host6, padded(size-48)))
+		none(t, n.b.hears(n.a.sends(p)...))
+		n.b.wantDrops(map[Drop]uint64{DropTTLExpired: 1})
+		back := n.a.hears(take(n.b.wire)...)
+		if size > 516-48 {
+			none(t, back)
+		} else {
+			readICMP(t, one(t, back)).check(t, netip.MustParseAddr("fd00:2::1"), n.a.host6, 3, 0, 0, routed(p, 1))
+		}
+		n.a.wantDrops(nil)
+		n.works()
+	}
+}
+
 func TestTooBig(t *testing.T) {
 	for _, c := range []struct {
 		outer6  bool

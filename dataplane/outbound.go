@@ -146,6 +146,9 @@ func (w *Worker) sealBurst() {
 // fragment splits an IPv4 packet as RFC 791 section 3.2 says. Every fragment
 // carries all options: more than asked, and harmless.
 func (w *Worker) fragment(l *lane, mtu int, p *packet) Drop {
+	if p.v6 {
+		return DropBelowMinimum // only its sender may split it: RFC 8200 section 5
+	}
 	header := int(p.b[0]&15) * 4
 	step := (mtu - header) &^ 7
 	if step < 8 {
