@@ -81,9 +81,11 @@ func (w *Worker) receive(frame []byte) Drop {
 		// what strangers send to another queue must not keep the stream from
 		// the queue that it arrives at.
 		w.open()
-		if o.Home() != w.owner() {
+		// One that the worker had before moved away meanwhile, and is kept until
+		// the end of the batch like any other.
+		if last := len(w.leased) - 1; w.leased[last] == o && o.Home() != w.owner() {
 			o.Release()
-			w.leased = w.leased[:len(w.leased)-1]
+			w.leased = w.leased[:last]
 		}
 	}
 	return verdicts[v]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/qzmq/gateway/qzmq/record"
@@ -182,5 +183,61 @@ func TestForgedRecordsDoNotHoldAStream(t *testing.T) {
 	}
 	if opener.Home() != w.owner() {
 		t.Error("another owner alone has moved the stream")
+	}
+}
+
+// A stream may move to another queue after a worker has looked where its home is
+// and before it takes the stream. Then a forged record ends that hold and no other,
+// and ends it once.
+func TestAStreamMovesWhileItIsTaken(t *testing.T) {
+	n := newNetwork(t, plan{})
+	w := n.b.worker()
+	busy, moving, held := newPeer(t, n.b), newPeer(t, n.b), newPeer(t, n.b)
+	opener := func(p *peer) *record.Opener {
+		return n.b.engine.sessions[p.session%sessionSlots].Load().openers[0]
+	}
+	to := func(host netip.Addr) []byte { return udpPacket(n.a.host4, host, nil) }
+	forged := func() []byte {
+		r := moving.record(to(n.b.host4))
+		r[len(r)-1] ^= 1
+		return moving.enclose(r, 0)
+	}
+	for _, p := range []*peer{busy, moving, held} {
+		one(t, n.b.hears(p.frame(to(n.b.host4)))) // its home is this worker
+	}
+
+	// A full burst is opened after the look, and meanwhile the stream moves.
+	const other = 2
+	genuine := moving.record(to(n.b.host4))
+	n.b.engine.wanted = func(netip.Addr) {
+		o := opener(moving)
+		if o.Home() == other {
+			return
+		}
+		if !o.Acquire(other) {
+			t.Fatal("the stream is taken before it is looked at")
+		}
+		if _, v := o.Open(make([]byte, len(genuine)), genuine); v != record.Opened {
+			t.Fatalf("the record that moves the stream: verdict %d", v)
+		}
+		o.Release()
+	}
+	for range burstLen {
+		w.receive(busy.frame(to(stranger(0))))
+	}
+	w.receive(forged())
+	w.receive(held.frame(to(n.b.host4)))
+	w.receive(forged())
+	if opener(moving).Home() != other || w.counts.Dropped[DropForged] != 2 {
+		t.Fatalf("home %d, %d forged", opener(moving).Home(), w.counts.Dropped[DropForged])
+	}
+	taken := opener(moving).Acquire(other)
+	w.open()
+	w.release()
+	if taken && !opener(moving).OwnedBy(other) {
+		t.Error("the worker has ended the hold of another one")
+	}
+	if !opener(held).Acquire(other) {
+		t.Error("the worker holds a stream for ever")
 	}
 }
