@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,12 +93,12 @@ func (t *tuning) borrow(knob, value string) error {
 	return errors.Join(err, t.write())
 }
 
-// giveBack sets everything to what it was, the last change first. Nothing is
-// owed to an interface that is gone.
+// giveBack sets everything to what it was, the last change first. What cannot be
+// given back now is owed on. Nothing is owed to an interface that is gone.
 func (t *tuning) giveBack() error {
 	var problems []error
-	for ; len(t.debts) > 0; t.debts = t.debts[:len(t.debts)-1] {
-		d := t.debts[len(t.debts)-1]
+	var left []debt
+	for _, d := range slices.Backward(t.debts) {
 		if d.Index != t.index {
 			continue
 		}
@@ -107,8 +108,11 @@ func (t *tuning) giveBack() error {
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
 			problems = append(problems, fmt.Errorf("give back %s of %s: %w", d.Knob, t.device, err))
+			left = append(left, d)
 		}
 	}
+	slices.Reverse(left)
+	t.debts = left
 	return errors.Join(append(problems, t.write())...)
 }
 

@@ -125,6 +125,29 @@ func TestTuningOfAnInterfaceThatIsGone(t *testing.T) {
 	})
 }
 
+// What could not be given back is still owed.
+func TestTuningGivesBackLater(t *testing.T) {
+	l := newTuningLab(t)
+	l.in("gw", func() {
+		noError(t, l.tuning().busyPolling())
+
+		// A restart that sees the sysfs of a namespace with another eth1.
+		elsewhere := l.tuning()
+		elsewhere.sys = t.TempDir()
+		noError(t, os.MkdirAll(filepath.Dir(elsewhere.attribute("ifindex")), 0o755))
+		noError(t, os.WriteFile(elsewhere.attribute("ifindex"), []byte("99999\n"), 0o600))
+		if err := elsewhere.settle(); err == nil {
+			t.Error("nothing was given back, and nobody is told")
+		}
+		l.knobs("2", "200000")
+		l.owes(1)
+
+		noError(t, l.tuning().settle())
+		l.knobs("0", "0")
+		l.owes(0)
+	})
+}
+
 func TestTuningRefuses(t *testing.T) {
 	l := newTuningLab(t)
 	l.in("gw", func() {
