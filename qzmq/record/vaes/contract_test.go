@@ -33,6 +33,7 @@ func TestMisuse(t *testing.T) {
 	panics(t, "input within the output", func() { c.Open(memory[:0], nonce, memory[1:100], nil) })
 	c.Seal(memory[:0], nonce, memory[116:216], nil) // as near as may be
 	c.Seal(memory[100:100], nonce, memory[:100], nil)
+	c.Seal(memory[:0], nonce, memory[5:5], nil) // nothing overlaps with nothing
 
 	// Address space costs nothing until it is touched.
 	vast, err := unix.Mmap(-1, 0, maxText+1+tagSize, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)

@@ -64,6 +64,8 @@
 	MOVQ       dst_base+8(FP), out           \
 	MOVQ       src_base+32(FP), in           \
 	MOVQ       src_len+40(FP), left          \
+	TESTQ      left, left                    \
+	JEQ        apart                         \
 	CMPQ       in, out                       \
 	JEQ        apart                         \
 	LEAQ       (in)(left*1), AX              \
