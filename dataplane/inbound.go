@@ -113,15 +113,17 @@ func (w *Worker) open() {
 }
 
 // leaseTries is how often a worker looks whether another one is done with a
-// stream: longer than that one takes for a record that turns out to be forged.
-const leaseTries = 64
+// stream, and homeTries how often where the stream is at home: there the other
+// one has it for a single record, forged most likely, and this is longer than
+// the largest takes.
+const leaseTries, homeTries = 64, 1 << 14
 
 // lease makes the worker the opener's owner until the end of the batch.
 func (w *Worker) lease(o *record.Opener) bool {
 	if o.OwnedBy(w.owner()) {
 		return true
 	}
-	for range leaseTries {
+	for i := 0; i < leaseTries || i < homeTries && o.Home() == w.owner(); i++ {
 		if o.Acquire(w.owner()) {
 			w.leased = append(w.leased, o)
 			return true

@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -239,5 +242,42 @@ func TestAStreamMovesWhileItIsTaken(t *testing.T) {
 	}
 	if !opener(held).Acquire(other) {
 		t.Error("the worker holds a stream for ever")
+	}
+}
+
+// Whoever looks at a single record of a stream, forged most likely, has it for
+// some microseconds. Where the stream is at home that costs no genuine record.
+func TestAStreamIsWaitedForAtHome(t *testing.T) {
+	n := newNetwork(t, plan{})
+	n.works()
+	w := n.b.worker()
+	opener := n.b.engine.sessions[n.b.session%sessionSlots].Load().openers[0]
+	const other, rounds = 2, 50
+	met, got := 0, 0
+	for deadline := time.Now().Add(20 * time.Second); met < rounds && time.Now().Before(deadline); {
+		var look sync.WaitGroup
+		var begun atomic.Bool
+		look.Go(func() {
+			opener.Acquire(other)
+			begun.Store(true)
+			for began := time.Now(); time.Since(began) < 20*time.Microsecond; {
+			}
+			opener.Release()
+		})
+		for !begun.Load() { // not giving the processor away, which would be for all that time
+		}
+		held := opener.OwnedBy(other)
+		took := w.lease(opener)
+		look.Wait()
+		w.release()
+		if held {
+			met++
+			if took {
+				got++
+			}
+		}
+	}
+	if met < rounds || got < rounds/2 { // not all: a processor may be taken away meanwhile
+		t.Errorf("the stream was taken %d times of %d, want %d", got, met, rounds)
 	}
 }
