@@ -162,8 +162,13 @@ func (c *channel) agree(own offer, theirs []byte, setup [32]byte) error {
 	return p.steer.AddSession(c.id)
 }
 
+// leastSpread lies between two moves of a stream that a peer asks for, which it
+// does with its signs of life.
+const leastSpread = time.Second / 2
+
 // listen serves the channel until it ends, and says why it did.
 func (c *channel) listen() error {
+	var spread time.Time // when the peer last had a stream moved
 	for {
 		if err := c.conn.SetReadDeadline(time.Now().Add(c.link.peering.tempo.dead)); err != nil {
 			return err
@@ -181,6 +186,10 @@ func (c *channel) listen() error {
 		case commandPing:
 			c.link.peering.engine.Advance(c.id, body, now)
 		case commandSpread:
+			if now.Sub(spread) < leastSpread {
+				continue // each makes a new path, and a peer could make us do nothing else
+			}
+			spread = now
 			if len(body) != 2 || !c.link.peering.engine.Reroute(c.link.cfg.Name, int(binary.BigEndian.Uint16(body))) {
 				return fmt.Errorf("%w: %s of no stream", errCommand, name)
 			}
