@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Root's PATH under sudo usually lacks the place where Go is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
 
-.PHONY: build demo demo-down test fuzz bench profile generate lint clean model proof
+.PHONY: build demo demo-relay demo-down test fuzz bench profile generate lint clean model proof
 
 build:
 	tools/setup go
@@ -16,6 +16,11 @@ build:
 demo: need-root build
 	$(AS_ROOT) tools/setup run
 	$(AS_ROOT) env KEEP=$(KEEP) tools/demo/run
+
+# The relay end to end, as an ordinary user.
+demo-relay: build
+	tools/setup relay
+	tools/demo/relay
 
 # Removes what `make demo KEEP=1` has left.
 demo-down: need-root

@@ -13,13 +13,14 @@ const module = "github.com/qzmq/gateway/"
 // may lists, for every package of ours, the packages of ours that it may reach,
 // directly or not. Imports run one way: from the control plane down to records.
 var may = map[string][]string{
-	"cmd/qzmq-gateway":     {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"cmd/qzmqctl":          {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"controlplane":         {"dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"cmd/qzmq-gateway":     {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"cmd/qzmqctl":          {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"controlplane":         {"dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"dataplane":            {"qzmq/record", "qzmq/record/vaes"},
 	"dataplane/xsk":        {},
 	"dataplane/superframe": {},
 	"bpf":                  {},
+	"qzmq/relay":           {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/zmtp":            {"qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/handshake":       {"qzmq/record", "qzmq/record/vaes"},
 	"qzmq/record":          {"qzmq/record/vaes"},
@@ -35,6 +36,7 @@ var may = map[string][]string{
 	"perf/model":           {"perf/sheet"},
 	"perf/table":           {"perf/sheet"},
 	"perf/profile":         {"perf/lab"},
+	"perf/relay":           {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/zmq":             {"perf/sheet", "perf/lab"},
 }
 

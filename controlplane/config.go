@@ -16,6 +16,7 @@ type Config struct {
 	Gateway GatewayConfig
 	QZMQ    QZMQConfig
 	Links   []LinkConfig // in the order of the file; names are unique
+	Relays  []RelayConfig
 
 	// Where mistakes are reported that only show once the identity is read.
 	// They are kept apart from the fields above, so that a link that merely

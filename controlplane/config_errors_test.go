@@ -148,7 +148,6 @@ func TestBrokenFiles(t *testing.T) {
 		{"resumption", lines{15: "  resumption: { zero_rtt: true }"}, "15: qzmq.resumption.zero_rtt: true is not in this version: a link has nothing to say early"},
 
 		// links
-		{"relays", lines{16: "relays: []\nlinks:"}, "16: relays: not in this version"},
 		{"link name", lines{17: "  - name: site_b"}, `17: links[0].name: "site_b" is not a name: want 1 to 63 of a-z, 0-9 and -`},
 		{"two links of one name", lines{25: "  - name: site-b"}, `25: links[1].name: "site-b" is links[0].name already`},
 		{"peer that is cut", lines{18: "    peer: qz1qqqq"}, "18: links[0].peer: not a fingerprint, or one with a mistyped character: want the qz1... that qzmqctl fingerprint prints"},

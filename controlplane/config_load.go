@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -79,6 +80,11 @@ func (c *Config) readFiles(now time.Time) (*handshake.Identity, *authority, erro
 	if alg := id.Algorithm(); alg != c.QZMQ.DefaultSuite.Sig {
 		errs = append(errs, c.blame(c.suiteLine, "qzmq.default_suite.sig",
 			fmt.Errorf("is %v, and the key of gateway.identity is for %v", c.QZMQ.DefaultSuite.Sig, alg)))
+	}
+	for i, r := range c.Relays {
+		if r.Peer == own || slices.Contains(r.Allow, own) {
+			errs = append(errs, c.blame(r.line, itemPath("relays", i), errOwnKey))
+		}
 	}
 	a, err := c.readAuthority(id, now)
 	if err := errors.Join(append(errs, err)...); err != nil {

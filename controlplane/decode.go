@@ -25,6 +25,7 @@ import (
 //	decode_scalar.go   a scalar gives its text, expanded and of the right type
 //	decode_gateway.go  the sections gateway and qzmq
 //	decode_links.go    the section links
+//	decode_relays.go   the section relays
 //	decode_suite.go    what the handshake package judges: suite, mode, peer
 //	decode_values.go   a text becomes a value
 

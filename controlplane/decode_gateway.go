@@ -22,7 +22,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 	d.gateway(s.section("gateway"), c)
 	d.qzmq(s.section("qzmq"), c)
 	d.links(s, c)
-	s.later("relays")
+	d.relays(s, c)
 	s.end()
 	return c
 }

@@ -67,12 +67,7 @@ func (d *decoder) link(s *section, c *Config, seen *linksSeen) (l LinkConfig, pe
 // of the first of them.
 func (d *decoder) peer(s *section, c *Config, l *LinkConfig, seen *linksSeen) int {
 	line, pinned := optional(s, "peer", aText(), &l.Peer, unique(seen.peers, s.child("peer"), parsePeer))
-	nameLine, named := optional(s, "peer_name", aText(), &l.PeerName, unique(seen.peerNames, s.child("peer_name"), func(v string) (string, error) {
-		if len(c.QZMQ.Authorities) == 0 && c.QZMQ.AuthorisedKeys == "" {
-			return "", fmt.Errorf("%q is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys", v)
-		}
-		return parseName(v)
-	}))
+	nameLine, named := optional(s, "peer_name", aText(), &l.PeerName, unique(seen.peerNames, s.child("peer_name"), c.parseBearer))
 	switch {
 	case pinned:
 		return line

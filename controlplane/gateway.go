@@ -52,6 +52,7 @@ type gateway struct {
 	engine     *dataplane.Engine
 	resolver   *resolver
 	peering    *peering
+	relays     *relays
 	control    net.Listener
 	admin      *admin
 	started    time.Time
@@ -128,6 +129,10 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		return g, err
 	}
 	g.peering.adopt(policy)
+	g.relays = g.peering.newRelays(authority)
+	if err = g.relays.open(cfg); err != nil {
+		return g, err
+	}
 	if g.admin, err = newAdmin(g); err != nil {
 		return g, err
 	}
@@ -146,7 +151,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", g.interfaces.inside.io, "inside_io_because", g.interfaces.inside.why,
 		"inside_mode", g.interfaces.inside.mode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
-		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links))
+		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links), "relays", len(cfg.Relays))
 	return g, nil
 }
 
@@ -169,6 +174,9 @@ func (g *gateway) wireMTU() int {
 func (g *gateway) abandon() error {
 	if g.admin != nil {
 		g.admin.close()
+	}
+	if g.relays != nil {
+		g.relays.close()
 	}
 	if g.resolver != nil {
 		g.resolver.close()
@@ -198,6 +206,7 @@ func (g *gateway) run(ctx context.Context, reloads <-chan *Config) error {
 	var failure error
 	var linked sync.WaitGroup
 	linked.Go(func() { g.peering.run(ctx, g.control) })
+	linked.Go(func() { g.relays.run(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():

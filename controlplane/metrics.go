@@ -74,6 +74,15 @@ var (
 	linkForged  = desc("link_forged_total", "Records of the link's sessions that were not authentic.", "link")
 	sessionAge  = desc("link_session_age_seconds", "Age of the keys that seal for the link.", "link")
 
+	relayAccepted   = desc("relay_connections_total", "Connections that a relay has accepted.", "relay")
+	relayOpen       = desc("relay_open", "Connections that are up, by peer.", "relay", "peer")
+	relayHandshakes = desc("relay_handshakes_total", "Connections that came up (ok), or why they did not.", "relay", "result")
+	relayTook       = desc("relay_handshake_seconds_total", "Time in the handshakes that came to a session.", "relay")
+	relayRotations  = desc("relay_rotations_total", "Sessions that were replaced, or should have been.", "relay", "result")
+	relayEnded      = desc("relay_ended_total", "Connections that were up and are not, by reason.", "relay", "reason")
+	relayFrames     = desc("relay_frames_total", "Frames sealed (out) for a peer and opened (in).", "relay", "peer", "direction")
+	relayBytes      = desc("relay_bytes_total", "Bytes of frames sealed (out) for a peer and opened (in).", "relay", "peer", "direction")
+
 	steered      = desc("steering_packets_total", "Packets at each exit of the XDP programs.", "program", "exit")
 	steeredBytes = desc("steering_bytes_total", "Bytes of frames at each exit of the XDP programs.", "program", "exit")
 
@@ -140,6 +149,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(turnsTaken, s.Late, caller, "late")
 		gauge(turnsWait, s.Longest.Seconds(), caller)
 	}
+	c.relays(count, gauge)
 	for _, p := range []struct {
 		name string
 		read func() ([]bpf.Counter, error)
@@ -169,6 +179,31 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for i, s := range c.g.interfaces.outsideXSK {
 		c.socket(out, "outside", i, s, string(c.g.interfaces.outsideMode))
+	}
+}
+
+// relays gives the figures of each relay, and of each of its peers.
+func (c *collector) relays(count func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, r := range c.g.relays.list() {
+		s, name := r.Stats(), r.Name()
+		count(relayAccepted, s.Accepted, name)
+		for result, n := range s.Handshakes {
+			count(relayHandshakes, n, name, result)
+		}
+		gauge(relayTook, s.HandshakeTime.Seconds(), name)
+		count(relayRotations, s.Rotations, name, "ok")
+		count(relayRotations, s.RotationsFailed, name, "failed")
+		for reason, n := range s.Ended {
+			count(relayEnded, n, name, reason)
+		}
+		for _, p := range s.Peers {
+			peer := p.Peer.String()
+			gauge(relayOpen, float64(p.Open), name, peer)
+			count(relayFrames, p.Sealed.Frames, name, peer, "out")
+			count(relayFrames, p.Opened.Frames, name, peer, "in")
+			count(relayBytes, p.Sealed.Bytes, name, peer, "out")
+			count(relayBytes, p.Opened.Bytes, name, peer, "in")
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ func (g *gateway) reload(ctx context.Context, next *Config) {
 		return
 	}
 	g.loaded = next
-	g.log.Info("configuration reloaded", "links", len(next.Links))
+	g.log.Info("configuration reloaded", "links", len(next.Links), "relays", len(next.Relays))
 }
 
 // replace checks all that can be wrong before it changes anything. Then what is
@@ -164,6 +164,17 @@ func (g *gateway) replace(ctx context.Context, next *Config) error {
 		return err
 	}
 
+	relays, err := g.relays.prepare(next, authority)
+	if err != nil {
+		return err
+	}
+	committed := false
+	defer func() {
+		if !committed {
+			relays.abandon()
+		}
+	}()
+
 	if err := syncGuard(inside, guardRules(slices.Concat(g.loaded.Links, next.Links))); err != nil {
 		return fmt.Errorf("block what is to be protected: %w", err)
 	}
@@ -180,6 +191,8 @@ func (g *gateway) replace(ctx context.Context, next *Config) error {
 	case <-ctx.Done():
 		return nil
 	}
+	committed = true
+	relays.commit()
 	if err := syncGuard(inside, guardRules(next.Links)); err != nil {
 		g.log.Warn("the kernel blocks more than it has to when the gateway is not running", "reason", err)
 	}

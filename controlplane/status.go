@@ -16,7 +16,7 @@ type Status struct {
 	Queues        []QueueStatus   `json:"queues"`
 	Drops         []DropStatus    `json:"drops"`
 	Exits         []ExitStatus    `json:"exits"`
-	Relays        []struct{}      `json:"relays"` // a gateway has none yet
+	Relays        []RelayStatus   `json:"relays"` // by name
 	Features      FeatureStatus   `json:"features"`
 }
 
@@ -172,4 +172,33 @@ type SocketStatus struct {
 	ReceiveRingFull uint64 `json:"receive_ring_full"` // the worker came too late
 	Refused         uint64 `json:"refused"`           // frames that a packet socket could not take apart or put together
 	SendRefused     uint64 `json:"send_refused"`      // by the device
+}
+
+// RelayStatus is one relay, counted since it began.
+type RelayStatus struct {
+	Name       string            `json:"name"`
+	Listen     string            `json:"listen"`
+	Connect    string            `json:"connect"`
+	Accepted   uint64            `json:"accepted"`   // connections
+	Open       int               `json:"open"`       // that are up
+	Handshakes map[string]uint64 `json:"handshakes"` // that ended, by how; "ok" came up
+	Rotations  uint64            `json:"rotations"`
+	Ended      map[string]uint64 `json:"ended"` // connections that were up, by why
+	Peers      []RelayPeerStatus `json:"peers"` // by fingerprint
+}
+
+// RelayPeerStatus is one peer of a relay. Traffic counts frames of messages.
+type RelayPeerStatus struct {
+	Peer        string      `json:"peer"`
+	Name        string      `json:"name"` // by the authorised keys; empty if it has none
+	Connections uint64      `json:"connections"`
+	Open        int         `json:"open"`
+	Sealed      FrameStatus `json:"sealed"`
+	Opened      FrameStatus `json:"opened"`
+}
+
+// FrameStatus counts frames of messages, and the bytes of all frames.
+type FrameStatus struct {
+	Frames uint64 `json:"frames"`
+	Bytes  uint64 `json:"bytes"`
 }

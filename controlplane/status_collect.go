@@ -24,7 +24,7 @@ func (g *gateway) status() (*Status, error) {
 	s := &Status{
 		Name: g.cfg.Gateway.Name, Version: version(), Fingerprint: g.peering.identity.Fingerprint().String(),
 		Started: g.started.Round(0), UptimeSeconds: time.Since(g.started).Seconds(),
-		Relays: []struct{}{},
+		Relays: g.relays.show(),
 	}
 	g.peering.show(s)
 	for _, p := range []struct {

@@ -1,7 +1,7 @@
 // Command qzmqctl is the operator's tool beside qzmq-gateway. It makes
 // identities, names them, certifies them, says what is wrong with a
-// configuration before a gateway is given it, and shows and steers a gateway that
-// runs.
+// configuration before a gateway is given it, shows and steers a gateway that runs,
+// and runs a relay for whoever needs one without a gateway.
 //
 // Results go to standard output and can be piped; everything else goes to
 // standard error. The exit code is 0 when all is fine, 1 when it failed and 2
@@ -39,6 +39,14 @@ const usage = `usage:
   qzmqctl rotate LINK [--socket PATH]
                             replace the session of a link, and wait until it is done
 
+  qzmqctl relay --identity FILE --listen URL --connect URL [--peer FINGERPRINT]
+                [--allow FINGERPRINT,...] [--service NAME]
+                            carry plain ZeroMQ connections over sealed ones, or back. One
+                            URL is plain, tcp://HOST:PORT or ipc://PATH, the other sealed,
+                            qzmq+tcp:// or qzmq+ipc://. Sealed calls go to the peer; sealed
+                            callers are let in if allowed. A listener may have several
+                            --identity, while one key takes over from another
+
   qzmqctl ca init FILE      make an authority: its key in FILE, what others need to
                             trust it in FILE.pub; print its fingerprint
   qzmqctl ca request FILE   print a request for a certificate for a key file
@@ -71,7 +79,7 @@ var errUsage = errors.New("not understood")
 
 // run does what main does, for tests to call.
 func run(args []string, stdout, stderr io.Writer) int {
-	out, err := command(args, stdout)
+	out, err := command(args, stdout, stderr)
 	switch {
 	case errors.Is(err, errUsage):
 		fmt.Fprint(stderr, usage)
@@ -90,7 +98,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitFine
 }
 
-func command(args []string, stdout io.Writer) (output, error) {
+func command(args []string, stdout, stderr io.Writer) (output, error) {
 	if len(args) > 0 {
 		switch args[0] {
 		case "ca":
@@ -103,6 +111,8 @@ func command(args []string, stdout io.Writer) (output, error) {
 			return rotate(args[1:])
 		case "top":
 			return output{}, top(args[1:], stdout)
+		case "relay":
+			return output{}, runRelay(args[1:], stderr)
 		}
 	}
 	return onFile(args, map[string]func(string) (output, error){

@@ -91,7 +91,19 @@ queue 0          forged             5
 program outside  unknown_session    4
 socket inside 0  receive_ring_full  6
 `,
-		"relays": "\nno relays\n",
+		"relays": `
+RELAY  LISTEN             CONNECT              ACCEPTED  OPEN  ROTATIONS
+md     qzmq+tcp://*:5556  tcp://10.1.0.9:5556  12        3     1
+
+RELAY  OPEN  CONNECTIONS  SEALED FRAMES  BYTES    OPENED FRAMES  BYTES  NAME    PEER
+md     3     10           1000           2.10 MB  5              100 B  trader  qz1b
+
+RELAY  OF A       RESULT     CONNECTIONS
+md     handshake  denied     2
+md     handshake  ok         10
+md     end        closed     6
+md     end        truncated  1
+`,
 		"features": `
 FEATURE        IN FORCE
 version        v1.2.3

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/qzmq/gateway/controlplane"
@@ -84,7 +86,37 @@ func drops(s *controlplane.Status) string {
 	return table("WHERE\tREASON\tPACKETS", rows)
 }
 
-func relays(*controlplane.Status) string { return "no relays\n" }
+// relays shows the relays and, under them, their peers and why connections did not come
+// up or have ended.
+func relays(s *controlplane.Status) string {
+	if len(s.Relays) == 0 {
+		return "no relays\n"
+	}
+	var rows, peers, reasons []string
+	for _, r := range s.Relays {
+		rows = append(rows, row(r.Name, r.Listen, r.Connect, r.Accepted, r.Open, r.Rotations))
+		for _, p := range r.Peers {
+			peers = append(peers, row(r.Name, p.Open, p.Connections, p.Sealed.Frames, inBytes(p.Sealed.Bytes),
+				p.Opened.Frames, inBytes(p.Opened.Bytes), p.Name, p.Peer))
+		}
+		for _, what := range []struct {
+			name   string
+			counts map[string]uint64
+		}{{"handshake", r.Handshakes}, {"end", r.Ended}} {
+			for _, reason := range slices.Sorted(maps.Keys(what.counts)) {
+				reasons = append(reasons, row(r.Name, what.name, reason, what.counts[reason]))
+			}
+		}
+	}
+	out := table("RELAY\tLISTEN\tCONNECT\tACCEPTED\tOPEN\tROTATIONS", rows)
+	if peers != nil {
+		out += "\n" + table("RELAY\tOPEN\tCONNECTIONS\tSEALED FRAMES\tBYTES\tOPENED FRAMES\tBYTES\tNAME\tPEER", peers)
+	}
+	if reasons != nil {
+		out += "\n" + table("RELAY\tOF A\tRESULT\tCONNECTIONS", reasons)
+	}
+	return out
+}
 
 func features(s *controlplane.Status) string {
 	f := &s.Features

@@ -130,7 +130,7 @@ static int ascending(const void *a, const void *b) {
 
 static void req(void *context, const char *host, const char *port, size_t size, int count) {
 	static double took[MOST];
-	static char message[65536];
+	static char message[1 << 20];
 	if (count < 1 || count > MOST || size < 1 || size > sizeof message) {
 		fputs("zmq: a wrong argument\n", stderr);
 		exit(2);

@@ -41,6 +41,7 @@ var (
 	ErrWrongPurpose         error = &fault{"the initiator called for another purpose", AlertWrongPurpose}
 	ErrWrongService         error = &fault{"the initiator called for another service", AlertWrongPurpose}
 	ErrIdentityChanged      error = &fault{"inside a session, both sides keep their identities", AlertAccessDenied}
+	ErrUnavailable          error = &fault{"the responder cannot take the initiator now", AlertInternal}
 	ErrRandom               error = &fault{"no randomness", AlertInternal}
 	ErrOrder                error = &fault{"the caller left out a step: a greeting or Start", AlertInternal}
 )

@@ -44,6 +44,7 @@ type pair struct {
 	rSource        source
 	iSees, rSees   [2][greetingLen]byte // the greetings as each side saw them
 	authorisations int
+	defers         bool
 }
 
 // newPair gives configs that fit each other; a test changes what it is about.
@@ -82,6 +83,9 @@ func (p *pair) freshResponder() *Responder {
 		p.t.Fatal(err)
 	}
 	r.Greetings(p.rSees[0], p.rSees[1])
+	if p.defers {
+		r.Defer()
+	}
 	return r
 }
 

@@ -20,7 +20,8 @@ import (
 //  5. Not ourselves, authorised; then the peer's algorithm, purpose, service.
 //     A refusal is sealed, and whether a fingerprint is known shows only to who
 //     has proved that it is his.
-//  6. Commit: the session, and Finished.
+//  6. Commit: the session, and Finished. After Defer that waits for Accept, or
+//     does not happen (Refuse).
 
 type responderState uint8
 
@@ -29,6 +30,7 @@ const (
 	responderWaitsClientHello
 	responderWaitsEarlyData
 	responderWaitsClientKey
+	responderUndecided
 	responderDone
 )
 
@@ -50,6 +52,8 @@ type Responder struct {
 	turn func(ticket bool) (leave func(), err error)
 
 	pending *pending // between ServerHello and ClientKey
+	defers  bool     // the caller of the machine has the last word
+	caller  *Caller  // between ClientKey and Accept or Refuse
 }
 
 // pending is what a responder keeps for an initiator that it does not know yet.
@@ -107,8 +111,8 @@ func (r *Responder) takeTurn(ticket bool) (leave func(), err error) {
 }
 
 // Handle takes one whole message. ClientHello gives the ServerHello or a Retry as
-// reply, EarlyData gives nothing, ClientKey gives the Finished and the session.
-// With an error, reply is the alert to send, or nil.
+// reply, EarlyData gives nothing, ClientKey gives the Finished and the session, or
+// nothing after Defer. With an error, reply is the alert to send, or nil.
 func (r *Responder) Handle(msg []byte) (reply []byte, done *Session, err error) {
 	state := r.state
 	r.state = responderFailed
@@ -128,8 +132,16 @@ func (r *Responder) Handle(msg []byte) (reply []byte, done *Session, err error) 
 	case responderWaitsClientKey:
 		if reply, done, e = r.clientKey(msg); e == nil {
 			r.state = responderDone
+			if done == nil {
+				r.state = responderUndecided
+			}
 			return reply, done, nil
 		}
+	case responderUndecided:
+		// An initiator waits for Finished; it has nothing to say before.
+		r.caller.session.Close()
+		r.caller = nil
+		e = untold(ErrUnexpectedMessage)
 	case responderDone:
 		// The session is out and lives on; only this machine is over.
 		e = untold(ErrUnexpectedMessage)

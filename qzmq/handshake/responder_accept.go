@@ -32,25 +32,34 @@ func (r *Responder) clientKey(msg []byte) ([]byte, *Session, *Error) {
 		defer session.Close()
 		return nil, nil, refuse(session, err)
 	}
+	session.peerMetadata, session.peerCertificate = bytes.Clone(metadata), certificate
 	switch {
 	case p.resumed != nil:
 		session.resumed, session.signed = true, p.resumed.signed
 	case r.config.Clock != nil:
 		session.signed = r.config.Clock()
 	}
-	ticket, err := r.issue(session, &f)
+	if r.defers {
+		r.caller = &Caller{Peer: peer, Certificate: certificate, Metadata: session.peerMetadata, session: session, flight: f}
+		return nil, nil, nil
+	}
+	return r.finish(session, &f, r.config.Metadata)
+}
+
+// finish is step 6.
+func (r *Responder) finish(session *Session, f *flight, metadata []byte) ([]byte, *Session, *Error) {
+	ticket, err := r.issue(session, f)
 	if err != nil {
 		session.Close()
 		return nil, nil, untold(err)
 	}
 	session.forgetResumption()
 	reply, err := sealLast(session.sealer, typeFinished,
-		extensions(nil).withOpaque(extMetadata, r.config.Metadata).withOpaque(extTicket, ticket))
+		extensions(nil).withOpaque(extMetadata, metadata).withOpaque(extTicket, ticket))
 	if err != nil {
 		session.Close()
 		return nil, nil, untold(err)
 	}
-	session.peerMetadata, session.peerCertificate = bytes.Clone(metadata), certificate
 	return reply, session, nil
 }
 

@@ -1,6 +1,7 @@
 package zmtp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -182,5 +183,36 @@ func TestCloseTakesBoundedTime(t *testing.T) {
 		}
 		b.Close()
 		peer.Wait()
+	})
+}
+
+// A peer that takes its time is waited for, as long as ctx lasts.
+func TestCloseContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ca, cb := sessions(t, a, b)
+		go func() {
+			time.Sleep(time.Minute)
+			if _, err := cb.ReadMessage(); !errors.Is(err, io.EOF) {
+				t.Errorf("the peer reads %v", err)
+			}
+		}()
+		began := time.Now()
+		if err := ca.CloseContext(t.Context()); err != nil || time.Since(began) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ca, cb := sessions(t, a, b)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if err := ca.CloseContext(ctx); err == nil || time.Since(began) != time.Minute {
+			t.Errorf("a peer that reads nothing: %v after %v", err, time.Since(began))
+		}
+		if _, err := cb.ReadMessage(); !errors.Is(err, ErrTruncated) {
+			t.Errorf("then it reads %v", err)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package zmtp
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -37,7 +38,8 @@ type Conn struct {
 	frames   []byte // what is left of the last record, inside in's memory
 	incoming progress
 	whole    assembly
-	readErr  error // what ended reading; given for ever
+	overtook [][]byte // commands that wait for the end of a message: run.go
+	readErr  error    // what ended reading; given for ever
 
 	// Likewise, of a rotation: rotate.go.
 	answered    chan struct{}        // closed when our last answer is sent; nil when there is none
@@ -58,9 +60,11 @@ type Conn struct {
 
 	writing  sync.Mutex // guards what follows
 	sealer   *record.StreamSealer
-	out      batch  // on its way
-	written  uint64 // tickets up to this one are
-	writeErr error  // what ended writing; given for ever
+	out      batch       // on its way
+	list     [][]byte    // records of rooms
+	wire     net.Buffers // what is left of list while it is written
+	written  uint64      // tickets up to this one are
+	writeErr error       // what ended writing; given for ever
 
 	queueing sync.Mutex // guards what follows
 	queue    batch      // waits for the next write
@@ -110,6 +114,19 @@ func (c *Conn) Close() error { return c.CloseWith(handshake.AlertClose) }
 // that the peer may not have been told. A Conn that is closed already is left
 // alone.
 func (c *Conn) CloseWith(alert handshake.Alert) error {
+	return c.closeBy(alert, func() time.Time { return time.Now().Add(closeTimeout) })
+}
+
+// CloseContext is Close for a peer that may take its time with what is on its way:
+// until ctx ends, which closes at once.
+func (c *Conn) CloseContext(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
+	return c.closeBy(handshake.AlertClose, func() time.Time { return time.Time{} })
+}
+
+// closeBy closes; the alert, and then the peer's close, have until the time that by
+// gives, or for ever.
+func (c *Conn) closeBy(alert handshake.Alert, by func() time.Time) error {
 	if c.closing.Swap(true) {
 		return nil
 	}
@@ -120,7 +137,7 @@ func (c *Conn) CloseWith(alert handshake.Alert) error {
 	}
 	defer c.nc.Close()
 	// Also for a writer that is stuck and holds the lock.
-	if err := c.nc.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
+	if err := c.nc.SetWriteDeadline(by()); err != nil {
 		return fmt.Errorf("zmtp: close: %w", err)
 	}
 	c.writing.Lock()
@@ -138,7 +155,7 @@ func (c *Conn) CloseWith(alert handshake.Alert) error {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	if c.nc.SetReadDeadline(time.Now().Add(closeTimeout)) == nil {
+	if c.nc.SetReadDeadline(by()) == nil {
 		io.Copy(io.Discard, c.nc)
 	}
 	return nil

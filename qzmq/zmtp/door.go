@@ -46,7 +46,7 @@ func NewDoor(cfg handshake.Config, turns *Turns) (*Door, error) {
 	return d, nil
 }
 
-// Caller is what is known of a connection before it says anything.
+// Caller is what is known of a connection before it says anything, and who judges it.
 type Caller struct {
 	// Addr is what a cookie is bound to. The zero value is the address of the
 	// connection, if that has one; where there is none, no cookie is asked for.
@@ -54,6 +54,8 @@ type Caller struct {
 	// Known says that a configured peer calls from there, whose public-key work
 	// is done before that of strangers.
 	Known bool
+	// Judge has the last word about an initiator; nil is always yes.
+	Judge Judge
 }
 
 // Respond opens a session on nc, as the side that is called; otherwise as
@@ -87,7 +89,11 @@ func (d *Door) Respond(ctx context.Context, nc net.Conn, from Caller) (*Conn, er
 			machine.TakeTurns(func(ticket bool) (func(), error) { return x.takeTurn(ctx, ticket) })
 		}
 		x.out = append(x.out, own[:]...) // goes with the first answer, if there is one
-		session, err := x.run(machine.Handle, handshake.MaxClientHello)
+		handle := machine.Handle
+		if from.Judge != nil {
+			handle = x.judging(ctx, machine, from.Judge)
+		}
+		session, err := x.run(handle, handshake.MaxClientHello)
 		x.early = machine.Early()
 		return session, err
 	})

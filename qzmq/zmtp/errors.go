@@ -22,6 +22,7 @@ var (
 	ErrFlags      = errors.New("zmtp: a frame has flags that cannot be")
 	ErrTooLarge   = errors.New("zmtp: a frame is larger than the limit")
 	ErrCommand    = errors.New("zmtp: malformed command")
+	ErrMetadata   = errors.New("zmtp: malformed metadata")
 	ErrSplit      = errors.New("zmtp: a frame is not whole in its record, or its pieces do not fit together")
 	ErrPadding    = errors.New("zmtp: a record goes on where only zeros may be")
 	ErrUnexpected = errors.New("zmtp: a frame or command has no place here")
@@ -59,7 +60,7 @@ func alertFor(err error) handshake.Alert {
 		return handshake.AlertOverflow
 	case errors.Is(err, ErrUnexpected), errors.Is(err, record.ErrUpdate):
 		return handshake.AlertUnexpectedMessage
-	case errors.Is(err, ErrFlags), errors.Is(err, ErrCommand), errors.Is(err, ErrSplit), errors.Is(err, ErrPadding):
+	case errors.Is(err, ErrFlags), errors.Is(err, ErrCommand), errors.Is(err, ErrMetadata), errors.Is(err, ErrSplit), errors.Is(err, ErrPadding):
 		return handshake.AlertDecodeError
 	case errors.Is(err, record.ErrExhausted):
 		return handshake.AlertInternal

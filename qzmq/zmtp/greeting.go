@@ -3,6 +3,7 @@ package zmtp
 import (
 	"bytes"
 	"fmt"
+	"io"
 )
 
 // GreetingLen is the length in bytes of a ZMTP 3 greeting.
@@ -84,6 +85,31 @@ func (g *Greeting) Accept(peer []byte) error {
 			g[asServerAt], peer[asServerAt])
 	}
 	return nil
+}
+
+// minor is the version of ZMTP 3 that the sender knows at least.
+func (g *Greeting) minor() uint8 {
+	if g[majorAt] > 3 {
+		return 1
+	}
+	return g[minorAt]
+}
+
+// readGreeting reads the peer's greeting, however it is segmented, and refuses it at
+// the first wrong byte.
+func readGreeting(src io.Reader, in *inbuf, accept func([]byte) error) (Greeting, error) {
+	for have := 0; have < GreetingLen; {
+		if err := in.fill(src, have+1); err != nil {
+			return Greeting{}, readError(err)
+		}
+		have = min(len(in.unread()), GreetingLen)
+		if err := accept(in.unread()[:have]); err != nil {
+			return Greeting{}, err
+		}
+	}
+	peer := Greeting(in.unread()[:GreetingLen])
+	in.consume(GreetingLen)
+	return peer, nil
 }
 
 func isMechanismChar(c byte) bool {

@@ -20,3 +20,12 @@ func (d *Door) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[door]") }
 
 // LogValue implements [slog.LogValuer].
 func (d *Door) LogValue() slog.Value { return slog.StringValue("[door]") }
+
+// hidden is embedded in the other types that hold what somebody has said in clear.
+type hidden struct{}
+
+// Format implements [fmt.Formatter] for every verb.
+func (hidden) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[private]") }
+
+// LogValue implements [slog.LogValuer].
+func (hidden) LogValue() slog.Value { return slog.StringValue("[private]") }

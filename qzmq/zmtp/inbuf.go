@@ -13,8 +13,8 @@ type inbuf struct {
 }
 
 const (
-	firstBuf = 512                  // enough for the commands of an idle control channel
-	largeBuf = 2 * (MaxRecord + 64) // a record and the start of the next
+	firstBuf = 512               // enough for the commands of an idle control channel
+	largeBuf = MaxRecord + 4<<10 // a record and the start of the next
 )
 
 func (b *inbuf) unread() []byte { return b.buf[b.r:b.w] }
@@ -57,6 +57,13 @@ func (b *inbuf) makeRoom(n int) {
 		b.w = copy(grown, b.unread())
 		b.buf, b.r, b.more = grown, 0, false
 	}
+}
+
+// hasCommand says whether a command frame has come whole, or what is wrong with
+// one, so that command does not read.
+func (b *inbuf) hasCommand() bool {
+	h, n, err := ParseHeader(b.unread())
+	return err != nil || n > 0 && h.Size <= uint64(len(b.unread())-n)
 }
 
 // command reads one command frame with a body of at most limit bytes and

@@ -105,20 +105,9 @@ func (x *exchange) stage() error {
 	return x.nc.SetDeadline(x.until)
 }
 
-// greeting reads the peer's greeting, and refuses it at the first wrong byte.
+// greeting reads the peer's greeting.
 func (x *exchange) greeting(own *Greeting) (Greeting, error) {
-	for have := 0; have < GreetingLen; {
-		if err := x.in.fill(x.nc, have+1); err != nil {
-			return Greeting{}, readError(err)
-		}
-		have = min(len(x.in.unread()), GreetingLen)
-		if err := own.Accept(x.in.unread()[:have]); err != nil {
-			return Greeting{}, err
-		}
-	}
-	peer := Greeting(x.in.unread()[:GreetingLen])
-	x.in.consume(GreetingLen)
-	return peer, nil
+	return readGreeting(x.nc, &x.in, own.Accept)
 }
 
 // run takes messages and gives answers until handle has a session. first is the

@@ -1,5 +1,7 @@
 package zmtp
 
+import "errors"
+
 // Message is what a peer sends: a message of one or more parts, or a command.
 type Message struct {
 	Command []byte   // the command's name; nil for a message
@@ -25,19 +27,31 @@ type assembly struct {
 // half the size, is there as well for a moment. In steady state it does not
 // allocate. A message that arrives in one frame and one record is not copied.
 func (c *Conn) ReadMessage() (Message, error) {
-	a := &c.whole
+	m, err := c.whole.next(c, c.options.MaxMessage)
+	if errors.Is(err, ErrCommand) {
+		err = c.endRead(err)
+	}
+	return m, err
+}
+
+// framer gives frames to put together.
+type framer interface{ ReadFrame() (Frame, error) }
+
+// next reads frames until there is a message or a command. Its own error is
+// ErrCommand, others are the framer's.
+func (a *assembly) next(from framer, limit int) (Message, error) {
 	if a.done {
 		a.reset()
 	}
 	for {
-		f, err := c.ReadFrame()
+		f, err := from.ReadFrame()
 		if err != nil {
 			return Message{}, err
 		}
 		if f.Flags == Command {
 			name, data, err := ParseCommand(f.Body)
 			if err != nil {
-				return Message{}, c.endRead(err)
+				return Message{}, err
 			}
 			// A message may be half done: its memory is not touched.
 			a.parts = append(a.parts[:0], data)
@@ -47,7 +61,7 @@ func (c *Conn) ReadMessage() (Message, error) {
 			a.parts, a.done = append(a.parts[:0], f.Body), true
 			return Message{Parts: a.parts}, nil
 		}
-		if a.take(&f, c.options.MaxMessage) {
+		if a.take(&f, limit) {
 			return Message{Parts: a.parts}, nil
 		}
 	}

@@ -41,27 +41,10 @@ const (
 	DefaultWriteTimeout = 10 * time.Second
 )
 
-func defaultOptions() Options {
-	return Options{MaxMessage: DefaultMaxMessage, MaxParts: DefaultMaxParts, WriteTimeout: DefaultWriteTimeout}
-}
-
 // Configure sets the options. It is called before the Conn is used.
 func (c *Conn) Configure(o Options) error {
-	if o.MaxMessage < 0 || o.MaxParts < 0 {
-		return fmt.Errorf("zmtp: a message of at most %d bytes in %d parts cannot be", o.MaxMessage, o.MaxParts)
-	}
-	if o.PadTo < 0 || o.PadTo > MaxRecord {
-		return fmt.Errorf("zmtp: records of up to %d bytes cannot be padded to %d", MaxRecord, o.PadTo)
-	}
-	d := defaultOptions()
-	if o.MaxMessage == 0 {
-		o.MaxMessage = d.MaxMessage
-	}
-	if o.MaxParts == 0 {
-		o.MaxParts = d.MaxParts
-	}
-	if o.WriteTimeout == 0 {
-		o.WriteTimeout = d.WriteTimeout
+	if err := o.complete(); err != nil {
+		return err
 	}
 	due, err := c.dueBy(o.Lifetime)
 	if err != nil {
@@ -71,5 +54,25 @@ func (c *Conn) Configure(o Options) error {
 	c.rotating.Lock()
 	defer c.rotating.Unlock()
 	c.live(due)
+	return nil
+}
+
+// complete fills in the defaults, or says what is wrong.
+func (o *Options) complete() error {
+	if o.MaxMessage < 0 || o.MaxParts < 0 {
+		return fmt.Errorf("zmtp: a message of at most %d bytes in %d parts cannot be", o.MaxMessage, o.MaxParts)
+	}
+	if o.PadTo < 0 || o.PadTo > MaxRecord {
+		return fmt.Errorf("zmtp: records of up to %d bytes cannot be padded to %d", MaxRecord, o.PadTo)
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = DefaultMaxMessage
+	}
+	if o.MaxParts == 0 {
+		o.MaxParts = DefaultMaxParts
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = DefaultWriteTimeout
+	}
 	return nil
 }

@@ -114,11 +114,11 @@ func (m *progress) take(p piece, o *Options) (offset uint64, err error) {
 		if m.left > 0 {
 			return 0, ErrUnexpected // another message inside this one
 		}
-		next.parts++
-		next.bytes += p.total // neither has 64 bits
-		if next.parts > o.MaxParts || next.bytes > uint64(o.MaxMessage) {
+		if !m.admits(p.total, o) {
 			return 0, ErrTooLarge
 		}
+		next.parts++
+		next.bytes += p.total
 		next.flags, next.size, next.left = p.flags&More, p.total, p.total
 	} else if m.left == 0 {
 		return 0, ErrUnexpected
@@ -136,4 +136,9 @@ func (m *progress) take(p piece, o *Options) (offset uint64, err error) {
 	}
 	*m = next
 	return offset, nil
+}
+
+// admits says whether a frame of this size keeps the message within the limits.
+func (m *progress) admits(size uint64, o *Options) bool {
+	return m.parts < o.MaxParts && m.bytes+size <= uint64(o.MaxMessage) // neither has 64 bits
 }

@@ -10,8 +10,9 @@ import (
 // Reading, from the outside in:
 //
 //  1. ReadFrame, ReadMessage and ReadCommand judge an error once (endRead).
-//  2. next takes one frame or piece from the record at hand, keeps the session's
-//     own commands to itself, and holds the rest to its place and the limits.
+//  2. next takes one frame or piece from the record at hand (nextRun, for a relay,
+//     all whole frames), keeps the session's own commands to itself, and holds the
+//     rest to its place and the limits.
 //  3. nextRecord opens a record in place, in the memory where it arrived.
 
 // Frame is a frame of the session, or a piece of a large one.
@@ -93,26 +94,13 @@ func (c *Conn) endRead(err error) error {
 // next gives the next frame or piece that is for our caller.
 func (c *Conn) next() (Frame, error) {
 	for {
-		if len(c.frames) == 0 {
-			if err := c.nextRecord(); err != nil {
-				return Frame{}, err
-			}
-		} else if c.frames[0] == padMark {
-			if err := c.endRecord(); err != nil {
-				return Frame{}, err
-			}
-			continue
-		}
-		p, n, err := parsePiece(c.frames)
-		switch {
-		case err != nil:
+		if _, err := c.needFrames(true); err != nil {
 			return Frame{}, err
-		case n == 0 || p.size > uint64(len(c.frames)-n):
-			return Frame{}, ErrSplit
 		}
-		end := n + int(p.size)
-		body := c.frames[n:end:end]
-		c.frames = c.frames[end:]
+		p, _, body, err := c.nextPiece()
+		if err != nil {
+			return Frame{}, err
+		}
 		if p.flags&Command == 0 {
 			return c.message(p, body)
 		}
@@ -124,6 +112,39 @@ func (c *Conn) next() (Frame, error) {
 			return Frame{Flags: Command, Size: len(body), Body: body}, nil
 		}
 	}
+}
+
+// needFrames opens the next record if c.frames has come to its end. It is false when
+// that record is not there, and not to be waited for.
+func (c *Conn) needFrames(wait bool) (there bool, err error) {
+	if len(c.frames) > 0 && c.frames[0] == padMark {
+		if err := c.endRecord(); err != nil {
+			return false, err
+		}
+	}
+	if len(c.frames) > 0 {
+		return true, nil
+	}
+	if !wait && !c.in.hasCommand() {
+		return false, nil
+	}
+	return true, c.nextRecord()
+}
+
+// nextPiece takes the frame or piece that c.frames begins with; body is the end of
+// frame.
+func (c *Conn) nextPiece() (p piece, frame, body []byte, err error) {
+	p, n, err := parsePiece(c.frames)
+	switch {
+	case err != nil:
+		return p, nil, nil, err
+	case n == 0 || p.size > uint64(len(c.frames)-n):
+		return p, nil, nil, ErrSplit
+	}
+	end := n + int(p.size)
+	frame = c.frames[:end:end]
+	c.frames = c.frames[end:]
+	return p, frame, frame[n:], nil
 }
 
 // message checks a piece of a message against what came before.

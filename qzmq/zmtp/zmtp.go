@@ -1,10 +1,14 @@
 // Package zmtp is a ZMTP 3.1 engine (RFC 37): greeting, framing and commands,
-// and on a TCP connection the security mechanism QZMQ1.
+// and on a stream the mechanisms QZMQ1 and NULL.
 //
 // The grammar is bytes in, bytes out: [Greeting], [ParseHeader],
-// [ParseCommand]. A [Conn] is the grammar on a net.Conn, with the handshake of
-// package handshake and the records of package record. This is the wire, each
-// line one write:
+// [ParseCommand], [ParseMetadata]. A [Conn] is the grammar on a net.Conn under
+// QZMQ1, with the handshake of package handshake and the records of package
+// record; a [Null] is the grammar alone. For a relay between the two a [Room] is
+// read into from the one and sealed where it stands for the other, and a [Run] is
+// written to the one from where it was opened for the other.
+//
+// This is the wire under QZMQ1, each line one write:
 //
 //	initiator                                            responder
 //	greeting, HANDSHAKE(ClientHello)  ----------------->  silent until its MAC is right
@@ -32,8 +36,7 @@
 //
 // The initiator does not wait for the responder's greeting, and a responder
 // gives none to who does not know it: a scanner gets no byte. There is one
-// mechanism for a connection and no falling back. The mechanism NULL is not here
-// yet.
+// mechanism for a connection and no falling back; null.go has the wire of NULL.
 package zmtp
 
 import (

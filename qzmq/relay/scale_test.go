@@ -1,0 +1,189 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// echo is a program that sends back what it gets, on any number of connections.
+func echo(t *testing.T, at string) {
+	t.Helper()
+	l, err := net.Listen("tcp", strings.TrimPrefix(at, "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	pool := new(zmtp.Pool)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				ctx := context.Background()
+				n, err := zmtp.OpenNull(ctx, nc, zmtp.NullOptions{Pool: pool})
+				if err != nil {
+					return
+				}
+				defer n.Close()
+				if _, err := n.ReadReady(ctx); err != nil || n.WriteReady(ctx, pairReady()) != nil {
+					return
+				}
+				for {
+					m, err := n.ReadMessage()
+					if err != nil || n.WriteMessage(m.Parts...) != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+}
+
+// open opens connections through a chain, so many at a time, and has each say a word.
+func (c *chain) open(count, atOnce int) (opened []*zmtp.Null) {
+	c.t.Helper()
+	front, err := ParseEndpoint(c.front)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	pool := new(zmtp.Pool)
+	opened = make([]*zmtp.Null, count)
+	var all sync.WaitGroup
+	for w := range atOnce {
+		all.Go(func() {
+			for i := w; i < count; i += atOnce {
+				n, err := openPlain(front, pool)
+				if err == nil {
+					err = n.WriteMessage([]byte("word"))
+				}
+				if err == nil {
+					_, err = n.ReadMessage()
+				}
+				if err != nil {
+					c.t.Errorf("connection %d: %v", i, err)
+					return
+				}
+				opened[i] = n
+			}
+		})
+	}
+	all.Wait()
+	return opened
+}
+
+func openPlain(at Endpoint, pool *zmtp.Pool) (*zmtp.Null, error) {
+	ctx := context.Background()
+	nc, err := at.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := zmtp.OpenNull(ctx, nc, zmtp.NullOptions{Pool: pool})
+	if err == nil {
+		err = n.WriteReady(ctx, pairReady())
+	}
+	if err == nil {
+		_, err = n.ReadReady(ctx)
+	}
+	return n, err
+}
+
+// What an idle connection costs a relay.
+func TestIdleConnections(t *testing.T) {
+	const count = 1000
+	c := newChain(t, "tcp")
+	echo(t, c.back)
+	for _, n := range c.open(50, 8) { // so that the pools and the heap are as they are in use
+		n.Close()
+	}
+	time.Sleep(time.Second)
+	before := map[string]int{"near": c.near.rss(), "far": c.far.rss()}
+	opened := c.open(count, 8)
+	if t.Failed() {
+		return
+	}
+	time.Sleep(500 * time.Millisecond)
+	for name, p := range map[string]*process{"near": c.near, "far": c.far} {
+		each := (p.rss() - before[name]) / count
+		t.Logf("%s relay: %.1f KB for each idle connection, %d MiB in all", name, float64(each)/1000, p.rss()>>20)
+		if each > 100_000 {
+			t.Errorf("an idle connection costs the %s relay %d bytes", name, each)
+		}
+	}
+	for _, n := range opened {
+		n.Close()
+	}
+}
+
+// Connections that come and go leave nothing behind.
+func TestNothingStays(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Fatal("descriptors are counted in /proc")
+	}
+	c := newChain(t, "tcp")
+	echo(t, c.back)
+	round := func() {
+		for _, n := range c.open(300, 8) {
+			if n != nil {
+				n.Close()
+			}
+		}
+	}
+	settle := func() (files, threads, rss [2]int) {
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			for i, p := range []*process{c.near, c.far} {
+				files[i], threads[i], rss[i] = p.files(), p.threads(), p.rss()
+			}
+			if files[0] < 30 && files[1] < 30 {
+				break
+			}
+		}
+		return
+	}
+	round()
+	round()
+	files, _, rss := settle()
+	for range 4 {
+		round()
+	}
+	filesAfter, threads, rssAfter := settle()
+	t.Logf("descriptors %v, then %v; memory %v KiB, then %v KiB; threads %v", files, filesAfter, kib(rss), kib(rssAfter), threads)
+	for i := range files {
+		if filesAfter[i] > files[i]+2 {
+			t.Errorf("descriptors were %v and are %v", files, filesAfter)
+		}
+		if rssAfter[i] > rss[i]+8<<20 {
+			t.Errorf("memory was %v and is %v KiB", kib(rss), kib(rssAfter))
+		}
+	}
+}
+
+func kib(n [2]int) [2]int { return [2]int{n[0] >> 10, n[1] >> 10} }
+
+func (p *process) files() int {
+	p.t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return len(list)
+}
+
+func (p *process) threads() int {
+	p.t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return len(list)
+}
