@@ -10,6 +10,7 @@
 //	link.go        one peer: its channels, and which of them carries data
 //	rotation.go    when its session is replaced
 //	channel.go     one control connection: the link set-up, then liveness
+//	relays.go      relays, who may use them, and what a reload makes of them
 //	resolver.go    next hops from the kernel's routes and neighbours
 //	guard.go       what keeps protected traffic in when the gateway is not running
 //	reload.go      what peers a configuration has, and another one in its place
