@@ -27,7 +27,6 @@ type site struct {
 	mu         sync.Mutex
 	got        [][]byte        // messages that the program has had, but for those of healthy
 	introduced []zmtp.Metadata // what it was told of its peers
-	programs   int             // connections that it has
 }
 
 // lockedBuffer collects a log.
@@ -114,14 +113,15 @@ func (s *site) program(l net.Listener) {
 			}
 			defer n.Close()
 			m, err := n.ReadReady(ctx)
-			if err != nil || n.WriteReady(ctx, pairReady()) != nil {
+			if err != nil {
 				return
 			}
 			s.mu.Lock()
 			s.introduced = append(s.introduced, m)
-			s.programs++
 			s.mu.Unlock()
-			defer func() { s.mu.Lock(); s.programs--; s.mu.Unlock() }()
+			if n.WriteReady(ctx, pairReady()) != nil {
+				return
+			}
 			for {
 				m, err := n.ReadMessage()
 				if err != nil {
