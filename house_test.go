@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"perf/model":           {"perf/sheet"},
 	"perf/table":           {"perf/sheet"},
 	"perf/profile":         {"perf/lab"},
-	"perf/relay":           {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/relay":           {"perf/sheet", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/zmq":             {"perf/sheet", "perf/lab"},
 }
 
