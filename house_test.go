@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"perf/paths":           {"perf/sheet", "perf/lab"},
 	"perf/forward":         {"perf/sheet", "perf/lab"},
 	"perf/forwarder":       {"dataplane", "dataplane/xsk", "bpf", "qzmq/record", "qzmq/record/vaes"},
+	"perf/aead":            {"perf/sheet", "qzmq/record/vaes"},
 	"perf/model":           {"perf/sheet"},
 	"perf/table":           {"perf/sheet"},
 	"perf/profile":         {"perf/lab"},
