@@ -75,9 +75,13 @@ func (p *peering) run(ctx context.Context, listener net.Listener) {
 	for _, l := range p.policy.Load().links {
 		p.begin(ctx, l, &all)
 	}
+	old := time.NewTicker(expireEvery)
+	defer old.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-old.C:
+			p.eachTickets(func(s tickets) { s.Expire(sinceBoot()) })
 		case c := <-p.changes:
 			p.change(ctx, c, &all)
 		}
@@ -86,6 +90,26 @@ func (p *peering) run(ctx context.Context, listener net.Listener) {
 	all.Wait()
 	for _, l := range p.policy.Load().links {
 		l.close()
+	}
+}
+
+// expireEvery is how often the keys of tickets that are over go away. None of them
+// is used in between.
+const expireEvery = time.Minute
+
+// tickets are what can be done with either store.
+type tickets interface {
+	Expire(now time.Duration)
+	RevokeAll()
+}
+
+// eachTickets calls f for the stores that there are.
+func (p *peering) eachTickets(f func(tickets)) {
+	if p.serverTickets != nil {
+		f(p.serverTickets)
+	}
+	if p.clientTickets != nil {
+		f(p.clientTickets)
 	}
 }
 

@@ -100,6 +100,9 @@ func (p *peering) change(ctx context.Context, c change, all *sync.WaitGroup) {
 			l.enforce(c.next.authority)
 		}
 	}
+	// Whose right has gone is not asked of each: at the worst a peer that may come
+	// back makes a whole handshake.
+	p.eachTickets(func(s tickets) { s.RevokeAll() })
 }
 
 // enforce ends the sessions whose peers this authority does not admit.

@@ -98,8 +98,14 @@ func TestReloadCutsRevoked(t *testing.T) {
 	b.begin(b.linkTo(a, true))
 	eventually(t, "the link is up", 10*time.Second, func() bool { return a.state(b) == LinkUp })
 	kept := a.link(b)
+	if a.peering.serverTickets.Len() == 0 {
+		t.Error("the peer has no ticket")
+	}
 
 	a.reload(newAuthority(own, []LinkConfig{toB}, nil, []authorisedKey{key}), toB)
+	if n := a.peering.serverTickets.Len(); n != 0 {
+		t.Errorf("%d tickets outlive a change of rights", n)
+	}
 	if a.state(b) != LinkUp || a.link(b) != kept {
 		t.Error("a peer that is still in the file was cut")
 	}

@@ -144,6 +144,15 @@ func (s *shelf) Revoke(peer Fingerprint) int {
 	return len(mine)
 }
 
+// RevokeAll deletes every ticket: rights have changed, and whose is not known here.
+func (s *shelf) RevokeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.order.Len() > 0 {
+		s.remove(s.order.Front())
+	}
+}
+
 // Expire deletes what is too old at now, by the caller's monotonic clock. What is
 // too old is not used in any case; this makes its key go away.
 func (s *shelf) Expire(now time.Duration) {
