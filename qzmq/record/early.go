@@ -11,6 +11,7 @@ const earlyStream = 0xffffffff
 // under these keys.
 func (k *Keys) SealEarly(aad, plaintext []byte) []byte {
 	h := k.consume()
+	defer h.wipe()
 	n := h.earlyNonce()
 	return h.aead.Seal(nil, n[:], plaintext, aad)
 }
@@ -18,6 +19,7 @@ func (k *Keys) SealEarly(aad, plaintext []byte) []byte {
 // OpenEarly opens what SealEarly sealed. The only error is ErrBadRecord.
 func (k *Keys) OpenEarly(aad, sealed []byte) ([]byte, error) {
 	h := k.consume()
+	defer h.wipe()
 	n := h.earlyNonce()
 	plaintext, err := h.aead.Open(nil, n[:], sealed, aad)
 	if err != nil {

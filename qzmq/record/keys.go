@@ -60,6 +60,15 @@ type half struct {
 	limits Limits
 }
 
+// wipe overwrites the key where the cipher can, when nothing works with it any
+// more. The standard library's cannot.
+func (h *half) wipe() {
+	if c, ok := h.aead.(interface{ Wipe() }); ok {
+		c.Wipe()
+	}
+	clear(h.iv[:])
+}
+
 // consume derives key and iv and wipes the secret.
 func (k *Keys) consume() half {
 	h, c := k.start()
@@ -85,12 +94,14 @@ var ErrBadRecord = errors.New("record: authentication failed")
 // keys: its nonce is the iv.
 func (k *Keys) SealOnce(aad, plaintext []byte) []byte {
 	h := k.consume()
+	defer h.wipe()
 	return h.aead.Seal(nil, h.iv[:], plaintext, aad)
 }
 
 // OpenOnce opens what SealOnce sealed. The only error is ErrBadRecord.
 func (k *Keys) OpenOnce(aad, sealed []byte) ([]byte, error) {
 	h := k.consume()
+	defer h.wipe()
 	plaintext, err := h.aead.Open(nil, h.iv[:], sealed, aad)
 	if err != nil {
 		return nil, ErrBadRecord

@@ -54,7 +54,9 @@ func (t *tcp) update() error {
 	}
 	t.chain.mu.Lock()
 	defer t.chain.mu.Unlock()
+	old := t.half
 	t.half = t.chain.advance()
+	old.wipe()
 	t.header.Epoch++
 	t.records, t.blocks = 0, 0
 	return nil

@@ -179,3 +179,28 @@ func TestStreamUpdateWipesTheSecret(t *testing.T) {
 		t.Error("the secret of the epoch before is still there")
 	}
 }
+
+// The key of an epoch that is over seals nothing more, where the cipher can be
+// wiped.
+func TestOverIsWiped(t *testing.T) {
+	if name, _ := Provider(); name == standard().name {
+		t.Log("the standard library's cipher cannot be wiped")
+		return
+	}
+	s := NewStreamSealer(testKeys(1))
+	for range minUpdate {
+		if _, err := s.Seal(nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over := s.aead
+	if err := s.Update(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("the key before still seals")
+		}
+	}()
+	over.Seal(nil, make([]byte, nonceLen), nil, nil)
+}
