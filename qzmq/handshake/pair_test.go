@@ -207,3 +207,10 @@ func remac(h clientHello, responder Fingerprint) []byte {
 	h.mac = silenceMAC(responder, nil, h.unauthenticated())
 	return h.marshal()
 }
+
+// silenceMAC is the MAC for calling one responder.
+func silenceMAC(responder Fingerprint, knock *Knock, message []byte) []byte {
+	key := newSilenceKey(responder, knock)
+	mac := key.mac(message)
+	return mac[:]
+}

@@ -62,13 +62,6 @@ func (m *nameMACs) of(name int) []byte {
 	return h.Sum(m.sum[:0])
 }
 
-// silenceMAC is the MAC for calling one responder.
-func silenceMAC(responder Fingerprint, knock *Knock, message []byte) []byte {
-	key := newSilenceKey(responder, knock)
-	mac := key.mac(message)
-	return mac[:]
-}
-
 // maxShortMAC is the longest message of shortMAC.
 const maxShortMAC = sha256.BlockSize
 
