@@ -2,12 +2,14 @@ package zmtp
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq/record"
 )
@@ -82,7 +84,10 @@ func TestRoomsAndRuns(t *testing.T) {
 			if err := seal(plain, ca); !errors.Is(err, ErrTruncated) {
 				t.Error(err)
 			}
-			ca.Close()
+			// As a relay does: a busy reader may need longer than Close waits.
+			lingering, stop := context.WithTimeout(context.Background(), time.Minute)
+			ca.CloseContext(lingering)
+			stop()
 			b.Close()
 		})
 		both.Go(func() {
