@@ -38,7 +38,7 @@ func TestSites(t *testing.T) {
 		t.Fatal(err)
 	}
 	used, err := l.Watch(func() error {
-		_, err := l.Run("host-a", "ping", "-f", "-q", "-c", "200", HostB)
+		_, err := l.Run("host-a", "ping", "-f", "-q", "-c", "20000", "-w", "20", HostB) // CPU time is counted in ticks
 		return err
 	})
 	if err != nil || used.All <= 0 && used.Foreign < 0.9 {
