@@ -13,8 +13,8 @@ type inbuf struct {
 }
 
 const (
-	firstBuf = 512               // enough for the commands of an idle control channel
-	largeBuf = MaxRecord + 4<<10 // a record and the start of the next
+	firstBuf = 512                 // enough for the commands of an idle control channel
+	largeBuf = 2*MaxRecord + 4<<10 // two records and the start of the next
 )
 
 func (b *inbuf) unread() []byte { return b.buf[b.r:b.w] }
