@@ -104,41 +104,50 @@ func BenchmarkInbound(b *testing.B) {
 
 // BenchmarkWorkers has one worker carry packets outward, then two at once on
 // threads of their own, and reports how much more the two carry in the same
-// time. They share an engine, its routes and its link.
+// time. They share an engine, its routes and its link. The bare cipher does the
+// same, with nothing that could be shared: what it loses is the machine's.
 func BenchmarkWorkers(b *testing.B) {
-	const turn = 200 // batches, some milliseconds
 	from, _ := benchGateways(b, plan{}, 1420)
 	second := from.sibling(b)
-	run := func(g *benchGateway) {
-		for range turn {
-			g.out()
-		}
-	}
-	var ratio []time.Duration // of a second
+	bares := []*bare{newBare(b, record.AES256GCM, 1420), newBare(b, record.AES256GCM, 1420)}
+	var workers, ciphers []time.Duration // of a second
 	for range b.N {
-		start := time.Now()
-		run(&from)
-		alone := time.Since(start)
-		var ready, both sync.WaitGroup
-		gate := make(chan struct{})
-		for _, g := range []*benchGateway{&from, &second} {
-			ready.Add(1)
-			both.Go(func() {
-				runtime.LockOSThread()
-				defer runtime.UnlockOSThread()
-				ready.Done()
-				<-gate
-				run(g)
-			})
-		}
-		ready.Wait()
-		start = time.Now()
-		close(gate)
-		both.Wait()
-		ratio = append(ratio, time.Duration(2*float64(time.Second)*float64(alone)/float64(time.Since(start))))
+		workers = append(workers, gainOfTwo(from.out, second.out))
+		ciphers = append(ciphers, gainOfTwo(bares[0].seal, bares[1].seal))
 	}
-	b.ReportMetric(medianOf(ratio)/1e9, "of-one")
+	b.ReportMetric(medianOf(workers)/1e9, "of-one")
+	b.ReportMetric(medianOf(ciphers)/1e9, "bare-of-one")
 	b.ReportMetric(0, "ns/op")
+}
+
+// gainOfTwo says how much more first and second do together than first alone, as
+// a part of a second.
+func gainOfTwo(first, second func()) time.Duration {
+	run := func(batch func()) {
+		for range 200 { // some milliseconds
+			batch()
+		}
+	}
+	start := time.Now()
+	run(first)
+	alone := time.Since(start)
+	var ready, both sync.WaitGroup
+	gate := make(chan struct{})
+	for _, batch := range []func(){first, second} {
+		ready.Add(1)
+		both.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			ready.Done()
+			<-gate
+			run(batch)
+		})
+	}
+	ready.Wait()
+	start = time.Now()
+	close(gate)
+	both.Wait()
+	return time.Duration(2 * float64(time.Second) * float64(alone) / float64(time.Since(start)))
 }
 
 // sibling gives a second worker of the gateway's engine, with a port of its own

@@ -76,6 +76,7 @@ func rows(s *sheet.Sheet, out string) error {
 		goal                          sheet.Goal
 	}{
 		{"BenchmarkWorkers", "of-one", "pipeline, two workers / one", "x", sheet.Ratios, sheet.AtLeast(1.9)},
+		{"BenchmarkWorkers", "bare-of-one", "two bare ciphers / one", "x", sheet.Ratios, sheet.Goal{}},
 		{"BenchmarkScale/one-used", "of-one", "10,000 sessions and routes installed / one", "x", sheet.Ratios, sheet.AtLeast(0.9)},
 		{"BenchmarkScale/all-used", "of-one", "10,000 sessions and routes, each packet for another one / one", "x", sheet.Ratios, sheet.Goal{}},
 		{"BenchmarkRotation", "of-still", "a new session every second / none", "x", sheet.Ratios, sheet.AtLeast(0.98)},

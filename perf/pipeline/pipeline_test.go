@@ -11,7 +11,7 @@ const printed = `goos: linux
 BenchmarkOutbound/1420-2  	 100	  0 allocs/batch	  0.91 of-bare	 320.5 ns/packet
 BenchmarkOutboundElse-2  	 100	  0.1 of-bare
 BenchmarkOutbound/1420  	 120	  0.93 of-bare	 310 ns/packet
-BenchmarkWorkers-2  	 120	  1.93 of-one
+BenchmarkWorkers-2  	 120	  1.93 of-one	 1.95 bare-of-one
 PASS
 `
 
@@ -34,6 +34,7 @@ func TestRows(t *testing.T) {
 		{"pipeline, seal, aes256gcm, 1420 B, speed of the bare cipher", "x", []float64{0.91, 0.93}},
 		{"pipeline, seal, aes256gcm, 1420 B", "ns/packet", []float64{320.5, 310}},
 		{"pipeline, two workers / one", "x", []float64{1.93}},
+		{"two bare ciphers / one", "x", []float64{1.95}},
 	} {
 		if got := s.Plain(sheet.Ratios, want.name, want.unit).Samples(); !slices.Equal(got, want.samples) {
 			t.Errorf("%s in %s: %v, want %v", want.name, want.unit, got, want.samples)
