@@ -26,6 +26,7 @@ type authority struct {
 	keys        []authorisedKey
 	knock       *handshake.Knock            // that callers need, nil for none
 	knocks      map[string]*handshake.Knock // by link: that its peer demands
+	relays      map[string]*relayKeys       // by relay: what its own files say
 
 	pinned map[handshake.Fingerprint]bool   // by some link
 	named  map[handshake.Fingerprint]string // by the file; empty names are left out

@@ -38,6 +38,8 @@ func readAuthorisedKeys(path string) ([]authorisedKey, error) {
 	return keys, nil
 }
 
+var errNoKeys = errors.New("there are no keys in it")
+
 func parseAuthorisedKeys(text string) ([]authorisedKey, error) {
 	var keys []authorisedKey
 	seen := map[handshake.Fingerprint]int{}
@@ -58,7 +60,7 @@ func parseAuthorisedKeys(text string) ([]authorisedKey, error) {
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("there are no keys in it")
+		return nil, errNoKeys
 	}
 	return keys, nil
 }

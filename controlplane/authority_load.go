@@ -10,7 +10,7 @@ import (
 
 // readAuthority reads the files from which names of peers come and checks all that
 // can be wrong with them before a peer calls.
-func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (*authority, error) {
+func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (_ *authority, err error) {
 	trusted, err1 := c.readTrusted()
 	keys, err2 := c.readKeys()
 	own, err3 := c.readOwn(id.Fingerprint(), trusted, now)
@@ -20,6 +20,9 @@ func (c *Config) readAuthority(id *handshake.Identity, now time.Time) (*authorit
 	}
 	a := newAuthority(id.Fingerprint(), c.Links, trusted, keys)
 	a.certificate, a.knock, a.knocks = own, knock, knocks
+	if a.relays, err = c.readRelays(id, a, now); err != nil {
+		return nil, err
+	}
 	// What is left to be wrong, the handshake knows best: an algorithm that the
 	// mode does not admit, for one.
 	probe := handshake.Config{
@@ -84,26 +87,37 @@ func (c *Config) readOwn(self handshake.Fingerprint, trusted []*handshake.Author
 	if own == nil || err != nil {
 		return nil, err
 	}
-	wrong := func(format string, args ...any) (*handshake.Certificate, error) {
-		return nil, c.blame(c.certificateLine, "gateway.certificate", fmt.Errorf(format, args...))
+	// A gateway may have relays alone.
+	roles := handshake.LinkRoles
+	if len(c.Links) == 0 && len(c.Relays) > 0 {
+		roles |= handshake.ZMTPRoles
 	}
-	file := c.Gateway.Certificate
+	if err := fits(own, c.Gateway.Certificate, self, roles, trusted, now); err != nil {
+		return nil, c.blame(c.certificateLine, "gateway.certificate", err)
+	}
+	return own, nil
+}
+
+// fits says whether a certificate is for our key, for one of the roles, and in force.
+func fits(own *handshake.Certificate, file string, self handshake.Fingerprint, roles handshake.Roles, trusted []*handshake.Authority, now time.Time) error {
 	switch {
 	case own.Fingerprint() != self:
-		return wrong("%s is for another key, %v; this gateway is %v", file, own.Fingerprint(), self)
-	case own.Roles&handshake.LinkRoles == 0:
-		return wrong("%s is for %v, not for links", file, own.Roles)
+		return fmt.Errorf("%s is for another key, %v; this gateway is %v", file, own.Fingerprint(), self)
+	case own.Roles&roles == 0 && roles == handshake.LinkRoles:
+		return fmt.Errorf("%s is for %v, not for links", file, own.Roles)
+	case own.Roles&roles == 0:
+		return fmt.Errorf("%s is for %v, not for %v", file, own.Roles, roles)
 	}
-	// Only its peers need to trust who issued it; this gateway cannot check the
-	// signature of an authority that it does not know, but it can read a date.
-	err = own.Check(trusted, now)
+	// Only its peers need to trust who issued it; who does not know the authority
+	// cannot check its signature, but can read a date.
+	err := own.Check(trusted, now)
 	if errors.Is(err, handshake.ErrUnknownAuthority) {
 		err = own.CheckTime(now)
 	}
 	if err != nil {
-		return wrong("%s: %v (it is valid from %v to %v)", file, inWords(err), inUTC(own.NotBefore), inUTC(own.NotAfter))
+		return fmt.Errorf("%s: %v (it is valid from %v to %v)", file, inWords(err), inUTC(own.NotBefore), inUTC(own.NotAfter))
 	}
-	return own, nil
+	return nil
 }
 
 func inUTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

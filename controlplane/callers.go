@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -29,6 +30,8 @@ type callers struct {
 	limits  AntiDoSConfig
 	cookies *handshake.Cookies
 	log     *slog.Logger
+
+	relayed atomic.Int64 // connections that come up at relays; counted in mode auto
 
 	mu       sync.Mutex
 	known    map[netip.Prefix]bool // where configured peers call from
@@ -69,7 +72,7 @@ func (c *callers) cookieDemanded() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pending > cookiesFrom
+	return c.pending+int(c.relayed.Load()) > cookiesFrom
 }
 
 // sourceOf is what counts as one caller: an IPv4 address or an IPv6 /64.

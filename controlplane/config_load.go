@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -81,11 +80,6 @@ func (c *Config) readFiles(now time.Time) (*handshake.Identity, *authority, erro
 		errs = append(errs, c.blame(c.suiteLine, "qzmq.default_suite.sig",
 			fmt.Errorf("is %v, and the key of gateway.identity is for %v", c.QZMQ.DefaultSuite.Sig, alg)))
 	}
-	for i, r := range c.Relays {
-		if r.Peer == own || slices.Contains(r.Allow, own) {
-			errs = append(errs, c.blame(r.line, itemPath("relays", i), errOwnKey))
-		}
-	}
 	a, err := c.readAuthority(id, now)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, nil, err
@@ -122,6 +116,9 @@ type ConfigError struct {
 
 // Error names file, line and key before what is wrong.
 func (e *ConfigError) Error() string {
+	if e.File == "" { // it is not from a file
+		return e.Text
+	}
 	if e.Key == "" {
 		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
 	}

@@ -14,11 +14,12 @@ func (d *decoder) relays(root *section, c *Config) {
 	names, listens := map[string]string{}, map[relay.Endpoint]string{}
 	for i, n := range items {
 		s := d.open(n, itemPath("relays", i), n.Line)
-		r := RelayConfig{line: n.Line}
+		r := RelayConfig{lines: relayLines{item: n.Line}}
 		required(s, "name", aText(), &r.Name, unique(names, s.child("name"), parseName))
 		required(s, "listen", aText(), &r.Listen, unique(listens, s.child("listen"), relay.ParseEndpoint))
 		line := required(s, "connect", aText(), &r.Connect, relay.ParseEndpoint)
 		optional(s, "service", aText(), &r.Service, parseService)
+		d.relayFiles(s, &r)
 		d.callee(s, c, &r)
 		d.guests(s, c, &r)
 		d.relayRules(s, &r)
@@ -27,6 +28,28 @@ func (d *decoder) relays(root *section, c *Config) {
 		}
 		s.end()
 		c.Relays = append(c.Relays, r)
+	}
+}
+
+// relayFiles decodes who a relay is.
+func (d *decoder) relayFiles(s *section, r *RelayConfig) {
+	items, _ := s.list("identities")
+	seen := map[string]string{}
+	for i, n := range items {
+		path := itemPath(s.child("identities"), i)
+		if i == 1 && r.Connect.Sealed {
+			d.fail(n.Line, path, "whoever calls has one identity")
+		}
+		if file, ok := scalar(d, n, path, aText(), unique(seen, path, parsePath)); ok {
+			r.Identities = append(r.Identities, file)
+			r.lines.identities = append(r.lines.identities, n.Line)
+		}
+	}
+	if line, there := optional(s, "certificate", aText(), &r.Certificate, parsePath); there {
+		r.lines.certificate = line
+	}
+	if line, there := optional(s, "knock", aText(), &r.Knock, parsePath); there {
+		r.lines.knock = line
 	}
 }
 
@@ -45,14 +68,21 @@ func (d *decoder) callee(s *section, c *Config, r *RelayConfig) {
 	}
 }
 
-// guests decodes who may call a relay that listens sealed: keys, and names.
+// guests decodes who may call a relay that listens sealed: keys and names, and a file
+// of keys.
 func (d *decoder) guests(s *section, c *Config, r *RelayConfig) {
+	fileLine, file := optional(s, "allow_file", aText(), &r.AllowFile, parsePath)
+	if file {
+		r.lines.allowFile = fileLine
+	}
 	line := d.line(s, "allow")
 	items, there := s.list("allow")
 	switch {
 	case r.Listen.Network == "": // reported already
-	case r.Listen.Sealed && !there:
+	case r.Listen.Sealed && !there && !file:
 		s.missing("allow")
+	case !r.Listen.Sealed && file:
+		d.fail(fileLine, s.child("allow_file"), "nobody has to be allowed who calls at %v", r.Listen)
 	case !r.Listen.Sealed && there:
 		d.fail(line, s.child("allow"), "nobody has to be allowed who calls at %v", r.Listen)
 	}
@@ -64,11 +94,14 @@ func (d *decoder) guests(s *section, c *Config, r *RelayConfig) {
 				r.Allow = append(r.Allow, key)
 				return v, nil
 			}
-			name, err := c.parseBearer(v)
+			err := c.bearable(v)
+			if err == nil && v != Anybody {
+				_, err = parseName(v)
+			}
 			if err != nil {
 				return v, fmt.Errorf("%w, and it is no fingerprint", err)
 			}
-			r.AllowNames = append(r.AllowNames, name)
+			r.AllowNames = append(r.AllowNames, v)
 			return v, nil
 		}))
 	}
@@ -83,7 +116,9 @@ func (d *decoder) relayRules(s *section, r *RelayConfig) {
 		var rules RelayRules
 		required(one, "peer", aText(), &rules.PeerName, unique(seen, one.child("peer"), func(v string) (string, error) {
 			key, err := handshake.ParseFingerprint(v)
-			if rules.Peer = key; err == nil && !slices.Contains(r.Allow, key) || err != nil && !slices.Contains(r.AllowNames, v) {
+			rules.Peer = key
+			known := v == Anybody || r.AllowFile != "" || slices.Contains(r.AllowNames, v) || slices.Contains(r.AllowNames, Anybody)
+			if !known && (err != nil || !slices.Contains(r.Allow, key)) {
 				return v, fmt.Errorf("%q is not in allow", v)
 			}
 			return v, nil
@@ -116,10 +151,17 @@ func (d *decoder) texts(s *section, key string) []string {
 
 // parseBearer takes a name that somebody can bear.
 func (c *Config) parseBearer(v string) (string, error) {
-	if len(c.QZMQ.Authorities) == 0 && c.QZMQ.AuthorisedKeys == "" {
-		return "", fmt.Errorf("%q is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys", v)
+	if err := c.bearable(v); err != nil {
+		return "", err
 	}
 	return parseName(v)
+}
+
+func (c *Config) bearable(v string) error {
+	if len(c.QZMQ.Authorities) == 0 && c.QZMQ.AuthorisedKeys == "" {
+		return fmt.Errorf("%q is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys", v)
+	}
+	return nil
 }
 
 func parseService(v string) (string, error) {

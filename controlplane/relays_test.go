@@ -31,6 +31,17 @@ func TestRelaysInConfig(t *testing.T) {
     connect: qzmq+tcp://192.0.2.1:5556
     peer: PEER1
     service: orders
+    identities: [cl.key]
+    knock: b.knock
+  - name: both
+    listen: qzmq+ipc:///run/both
+    connect: ipc:///run/plain
+    identities:
+      - old.key
+      - new.key
+    certificate: old.cert
+    allow_file: keys
+    rules: [{ peer: trader, identities: [t] }, { peer: PEER2, topics: [x] }, { peer: "*", socket_types: [SUB] }]
 `), env{}.get)
 	if err != nil {
 		t.Fatal(err)
@@ -51,14 +62,24 @@ func TestRelaysInConfig(t *testing.T) {
 	}
 	want := []RelayConfig{
 		{Name: "md", Listen: endpoint("qzmq+tcp://*:5556"), Connect: endpoint("tcp://10.1.0.9:5556"),
-			Allow: []handshake.Fingerprint{peer(1), peer(2)}, line: 29,
+			Allow: []handshake.Fingerprint{peer(1), peer(2)}, lines: relayLines{item: 29},
 			Rules: []RelayRules{{Peer: peer(2), Rules: relay.Rules{SocketTypes: []string{"SUB"}, Topics: []string{"eu.", "us."}}},
 				{Peer: peer(1), Rules: relay.Rules{Identities: []string{"a"}}}}},
 		{Name: "cl", Listen: endpoint("ipc://@orders"), Connect: endpoint("qzmq+tcp://192.0.2.1:5556"),
-			Peer: peer(1), Service: "orders", line: 30},
+			Peer: peer(1), Service: "orders", Identities: []string{"cl.key"}, Knock: "b.knock",
+			lines: relayLines{item: 30, identities: []int{35}, knock: 36}},
+		{Name: "both", Listen: endpoint("qzmq+ipc:///run/both"), Connect: endpoint("ipc:///run/plain"),
+			Identities: []string{"old.key", "new.key"}, Certificate: "old.cert", AllowFile: "keys",
+			Rules: []RelayRules{{PeerName: "trader", Rules: relay.Rules{Identities: []string{"t"}}},
+				{Peer: peer(2), Rules: relay.Rules{Topics: []string{"x"}}}, {PeerName: "*", Rules: relay.Rules{SocketTypes: []string{"SUB"}}}},
+			lines: relayLines{item: 37, identities: []int{41, 42}, certificate: 43, allowFile: 44}},
 	}
 	if !reflect.DeepEqual(c.Relays, want) {
 		t.Errorf("%+v\nwant\n%+v", c.Relays, want)
+	}
+	trader, anybody := c.Relays[2].rulesOf(peer(1), "trader"), c.Relays[2].rulesOf(peer(1), "")
+	if r := c.Relays[2].rulesOf(peer(2), "trader"); trader.Identities == nil || anybody.SocketTypes == nil || r.Topics == nil {
+		t.Errorf("the rules are %v, %v and %v", trader, anybody, r)
 	}
 }
 
@@ -76,6 +97,11 @@ func TestBrokenRelays(t *testing.T) {
 		{"allowed in plain", `{ name: a, listen: "tcp://*:1", connect: "qzmq+tcp://b:2", peer: PEER1, allow: [PEER1] }`, "28: relays[0].allow: nobody has to be allowed who calls at tcp://*:1"},
 		{"called in plain", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", peer: PEER1, allow: [PEER1] }`, "28: relays[0].peer: nobody is called at tcp://b:2; callers stand in allow"},
 		{"a name of nobody", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: [trader] }`, `28: relays[0].allow[0]: "trader" is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys, and it is no fingerprint`},
+		{"all of nobody", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: ["*"] }`, `28: relays[0].allow[0]: "*" is a name that nobody can bear: there are neither qzmq.authorities nor qzmq.authorised_keys, and it is no fingerprint`},
+		{"a file in plain", `{ name: a, listen: "tcp://*:1", connect: "qzmq+tcp://b:2", peer: PEER1, allow_file: keys }`, "28: relays[0].allow_file: nobody has to be allowed who calls at tcp://*:1"},
+		{"two keys to call with", `{ name: a, listen: "tcp://*:1", connect: "qzmq+tcp://b:2", peer: PEER1, identities: [a, b] }`, "28: relays[0].identities[1]: whoever calls has one identity"},
+		{"a key twice", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: [PEER1], identities: [a, a] }`, `28: relays[0].identities[1]: "a" is relays[0].identities[0] already`},
+		{"no path of a knock", `{ name: a, listen: "tcp://*:1", connect: "qzmq+tcp://b:2", peer: PEER1, knock: "" }`, `28: relays[0].knock: "" is not a path`},
 		{"somebody twice", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: [PEER1, PEER1] }`, `28: relays[0].allow[1]: "PEER1" is relays[0].allow[0] already`},
 		{"rules of nobody", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: [PEER1], rules: [{ peer: PEER2 }] }`, `28: relays[0].rules[0].peer: "PEER2" is not in allow`},
 		{"rules twice", `{ name: a, listen: "qzmq+tcp://*:1", connect: "tcp://b:2", allow: [PEER1], rules: [{ peer: PEER1 }, { peer: PEER1 }] }`, `28: relays[0].rules[1].peer: "PEER1" is relays[0].rules[0].peer already`},

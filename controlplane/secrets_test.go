@@ -31,7 +31,7 @@ func open() map[string]string {
 		// Of keys and knocks a configuration has the paths.
 		"controlplane": "AdminConfig AntiDoSConfig AttachMode Config ConfigError CookieMode GatewayConfig InsideConfig InsideIO LinkConfig " +
 			"OtherTraffic OutsideConfig Phase PinMode PortRange QZMQConfig RSSMode ResumptionConfig RotationConfig ServiceConfig ZeroCopyMode " +
-			"RelayConfig RelayRules FrameStatus RelayPeerStatus RelayStatus " +
+			"RelayAlone RelayConfig RelayRules FrameStatus RelayPeerStatus RelayStatus " +
 			"ArrivingStatus DropStatus ExitStatus FeatureStatus LeavingStatus LinkState LinkStatus QueueStatus SessionState SessionStatus SocketStatus Status TrafficStatus",
 	}
 }

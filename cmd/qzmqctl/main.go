@@ -39,13 +39,19 @@ const usage = `usage:
   qzmqctl rotate LINK [--socket PATH]
                             replace the session of a link, and wait until it is done
 
-  qzmqctl relay --identity FILE --listen URL --connect URL [--peer FINGERPRINT]
-                [--allow FINGERPRINT,...] [--service NAME]
+  qzmqctl relay --identity FILE --listen URL --connect URL [--peer PEER]
+                [--allow CALLER,...] [--authorised FILE] [--ca FILE.pub]...
+                [--certificate FILE] [--knock FILE] [--service NAME]
                             carry plain ZeroMQ connections over sealed ones, or back. One
                             URL is plain, tcp://HOST:PORT or ipc://PATH, the other sealed,
-                            qzmq+tcp:// or qzmq+ipc://. Sealed calls go to the peer; sealed
-                            callers are let in if allowed. A listener may have several
-                            --identity, while one key takes over from another
+                            qzmq+tcp:// or qzmq+ipc://. Sealed calls go to PEER: a
+                            fingerprint, or a name by a line "qz1... name" of --authorised
+                            or a certificate of --ca. Sealed callers are let in by --allow,
+                            by --authorised (such lines, the name optional) or by a
+                            certificate: all of --ca, unless --allow names some. A listener
+                            may have several --identity, while one key takes over from
+                            another. SIGHUP reads all files anew, and cuts whoever may not
+                            stay
 
   qzmqctl ca init FILE      make an authority: its key in FILE, what others need to
                             trust it in FILE.pub; print its fingerprint

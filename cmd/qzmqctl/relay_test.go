@@ -28,7 +28,7 @@ func TestRelayRefusals(t *testing.T) {
 		{"--identity KEY --listen tcp://127.0.0.1:0 --connect qzmq+tcp://127.0.0.1:1 --peer PEER --allow PEER", 1, "--peer names it"},
 		{"--identity KEY --listen qzmq+tcp://127.0.0.1:0 --connect tcp://127.0.0.1:1", 1, "--allow names them"},
 		{"--identity KEY --listen qzmq+tcp://127.0.0.1:0 --connect tcp://127.0.0.1:1 --allow PEER,qz1x", 1, "--allow qz1x"},
-		{"--identity KEY --listen tcp://127.0.0.1:0 --connect qzmq+tcp://127.0.0.1:1 --peer OWN", 1, "this identity itself"},
+		{"--identity KEY --listen tcp://127.0.0.1:0 --connect qzmq+tcp://127.0.0.1:1 --peer OWN", 1, "own key"},
 		{"--identity KEY --identity KEY --listen tcp://127.0.0.1:0 --connect qzmq+tcp://127.0.0.1:1 --peer PEER", 1, "has one --identity"},
 		{"--identity KEY --identity KEY --listen qzmq+tcp://127.0.0.1:0 --connect tcp://127.0.0.1:1 --allow PEER", 1, "named twice"},
 		{"--identity KEY.not --listen tcp://127.0.0.1:0 --connect qzmq+tcp://127.0.0.1:1 --peer PEER", 1, "no such file"},

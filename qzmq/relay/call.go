@@ -2,9 +2,12 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -61,9 +64,8 @@ func (r *Relay) call(ctx context.Context, nc net.Conn) (*pair, error) {
 	}
 	sealed, err := r.dialSealed(ctx, said)
 	if err != nil {
-		// A program that is turned away at once would come back ten times a second,
-		// and each time cost both ends a handshake.
-		sleep(ctx, r.far.failed())
+		// A program that is turned away at once would come back ten times a second.
+		r.far.hold(ctx, err)
 		plain.Close()
 		return nil, err
 	}
@@ -83,13 +85,34 @@ func (r *Relay) call(ctx context.Context, nc net.Conn) (*pair, error) {
 	return &pair{plain: plain, sealed: sealed}, nil
 }
 
-func (r *Relay) dialSealed(ctx context.Context, said zmtp.Metadata) (*zmtp.Conn, error) {
-	cfg := r.asks.Load().handshake
-	var err error
-	if cfg.Metadata, err = onward(said); err != nil {
+// dialSealed calls the peer, for a program that says this of itself. It begins with the
+// way that worked last.
+func (r *Relay) dialSealed(ctx context.Context, said zmtp.Metadata) (sealed *zmtp.Conn, err error) {
+	metadata, err := onward(said)
+	if err != nil {
 		return nil, &plainError{err}
 	}
-	cfg.Now = time.Now()
+	ways, first := r.asks.Load().ways, int(r.far.way.Load())
+	for i := range ways {
+		way := (first + i) % len(ways)
+		cfg := ways[way]
+		cfg.Metadata, cfg.Now = metadata, time.Now()
+		if sealed, err = r.initiate(ctx, cfg); err == nil {
+			r.far.way.Store(int32(way))
+			r.configure(sealed)
+			return sealed, nil
+		}
+		var answer *handshake.PeerAlert
+		if isDial(err) || errors.As(err, &answer) || errors.Is(err, os.ErrDeadlineExceeded) {
+			break // another way goes to the same end
+		}
+	}
+	return nil, err
+}
+
+// initiate makes a session with a peer that may have one still: whom a config names may
+// have lost that right meanwhile.
+func (r *Relay) initiate(ctx context.Context, cfg handshake.Config) (*zmtp.Conn, error) {
 	nc, err := r.cfg.Connect.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -98,8 +121,17 @@ func (r *Relay) dialSealed(ctx context.Context, said zmtp.Metadata) (*zmtp.Conn,
 	if err != nil {
 		return nil, err
 	}
-	r.configure(sealed)
+	if s := sealed.Session(); r.cfg.MayStay != nil && !r.cfg.MayStay(s.Peer(), s.PeerCertificate()) {
+		sealed.CloseWith(handshake.AlertAccessDenied)
+		s.Close()
+		return nil, errRevoked
+	}
 	return sealed, nil
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 func (r *Relay) nameOf(c *zmtp.Conn) string {
@@ -111,25 +143,60 @@ func (r *Relay) nameOf(c *zmtp.Conn) string {
 
 // far remembers how the far side was last reached.
 type far struct {
-	mu    sync.Mutex
-	pause time.Duration
+	way atomic.Int32 // of asks.ways
+
+	mu      sync.Mutex
+	pause   time.Duration
+	waiting int           // programs
+	up      chan struct{} // closed when a call gets through; nil when nobody waits
 }
 
 const (
-	leastPause = 50 * time.Millisecond
-	mostPause  = time.Second
+	leastPause = 10 * time.Millisecond
+	// mostPause is for calls that nobody takes, which cost next to nothing.
+	mostPause = 200 * time.Millisecond
+	// Calls that are taken and come to nothing cost both ends a handshake, so all
+	// programs together make about a hundred in a second, and one makes a few.
+	pausePerProgram = 10 * time.Millisecond
+	leastMostPause  = 250 * time.Millisecond
+	mostMostPause   = time.Second
 )
 
-// failed gives how long the program is to be kept waiting, longer each time.
-func (f *far) failed() time.Duration {
+// hold keeps a program waiting whose call has failed, longer each time, until a call
+// of another gets through.
+func (f *far) hold(ctx context.Context, err error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.pause = min(max(2*f.pause, leastPause), mostPause)
-	return f.pause/2 + rand.N(f.pause/2)
+	f.waiting++
+	most := mostPause
+	if !isDial(err) {
+		most = min(max(time.Duration(f.waiting)*pausePerProgram, leastMostPause), mostMostPause)
+	}
+	f.pause = min(max(2*f.pause, leastPause), most)
+	pause := f.pause/2 + rand.N(f.pause/2)
+	if f.up == nil {
+		f.up = make(chan struct{})
+	}
+	up := f.up
+	f.mu.Unlock()
+
+	over := time.NewTimer(pause)
+	select {
+	case <-ctx.Done():
+	case <-over.C:
+	case <-up:
+	}
+	over.Stop()
+	f.mu.Lock()
+	f.waiting--
+	f.mu.Unlock()
 }
 
 func (f *far) worked() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pause = 0
+	if f.up != nil {
+		close(f.up)
+		f.up = nil
+	}
 }

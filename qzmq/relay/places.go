@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -19,14 +20,15 @@ const (
 // places counts the connections that are on their way. Any goroutine may use it.
 type places struct {
 	perSource int
+	coming    *atomic.Int64
 
 	mu    sync.Mutex
 	taken map[netip.Prefix]int
 	all   int
 }
 
-func newPlaces(perSource int) *places {
-	return &places{perSource: perSource, taken: map[netip.Prefix]int{}}
+func newPlaces(perSource int, coming *atomic.Int64) *places {
+	return &places{perSource: perSource, coming: coming, taken: map[netip.Prefix]int{}}
 }
 
 // enter takes a place, unless there is none. Whoever has one leaves once.
@@ -39,7 +41,9 @@ func (p *places) enter(nc net.Conn) (leave func(), ok bool) {
 	}
 	p.all++
 	p.taken[source]++
+	p.coming.Add(1)
 	return func() {
+		p.coming.Add(-1)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.all--

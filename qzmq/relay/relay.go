@@ -24,6 +24,9 @@ type Config struct {
 	// sealed it names whom to call, and where it listens sealed who may in. Purpose
 	// and Metadata are the relay's own; without a Clock it has SinceBoot.
 	Handshake handshake.Config
+	// Otherwise are further ways to call the peer, with another key that it may have:
+	// tried in turn when it does not answer to one.
+	Otherwise []handshake.Config
 	// Judge has the last word about a peer that may in by Handshake, where the relay
 	// listens sealed. See zmtp.Judge for what its errors mean. nil is always yes.
 	Judge func(ctx context.Context, caller *handshake.Caller) error
@@ -44,7 +47,11 @@ type Config struct {
 	// both are best one for all of a process. nil means one of its own.
 	Turns *zmtp.Turns
 	Pool  *zmtp.Pool
-	Log   *slog.Logger
+	// Coming counts sealed connections that are accepted and not up yet, here and
+	// wherever it is given, for those who ask for cookies when there are many. nil
+	// is not looked at.
+	Coming *atomic.Int64
+	Log    *slog.Logger
 }
 
 // Relay is a running relay. Any goroutine may use it.
@@ -76,14 +83,17 @@ func New(ctx context.Context, cfg Config) (*Relay, error) {
 	if cfg.Turns == nil {
 		cfg.Turns = zmtp.NewTurns()
 	}
+	if cfg.Coming == nil || cfg.Connect.Sealed {
+		cfg.Coming = new(atomic.Int64)
+	}
 	r := &Relay{
-		cfg: cfg, meter: newMeter(), said: newSaid(cfg.Log), places: newPlaces(mostHandshakes),
+		cfg: cfg, meter: newMeter(), said: newSaid(cfg.Log), places: newPlaces(mostHandshakes, cfg.Coming),
 		pairs: map[*pair]struct{}{},
 	}
 	if cfg.Listen.Sealed {
-		r.places = newPlaces(mostOfSource)
+		r.places = newPlaces(mostOfSource, cfg.Coming)
 	}
-	err := r.Renew(cfg.Handshake)
+	err := r.Renew(cfg.Handshake, cfg.Otherwise...)
 	if err != nil {
 		return nil, err
 	}
@@ -95,28 +105,33 @@ func New(ctx context.Context, cfg Config) (*Relay, error) {
 
 // asks is what a relay asks of its peers.
 type asks struct {
-	handshake handshake.Config
-	door      *zmtp.Door // where it listens sealed
+	ways []handshake.Config
+	door *zmtp.Door // where it listens sealed
 }
 
-// Renew asks something else of peers from the next connection on, by what was
-// Config.Handshake. On an error, which says what is wrong with it, nothing changes.
-func (r *Relay) Renew(h handshake.Config) (err error) {
-	h.Purpose, h.Metadata = handshake.PurposeZMTP, nil
-	if h.Clock == nil {
-		h.Clock = SinceBoot
+// Renew asks something else of peers from the next connection on, by what were
+// Config.Handshake and Otherwise. On an error, which says what is wrong with it,
+// nothing changes.
+func (r *Relay) Renew(h handshake.Config, otherwise ...handshake.Config) (err error) {
+	next := &asks{ways: append([]handshake.Config{h}, otherwise...)}
+	for i := range next.ways {
+		way := &next.ways[i]
+		way.Purpose, way.Metadata = handshake.PurposeZMTP, nil
+		if way.Clock == nil {
+			way.Clock = SinceBoot
+		}
+		if r.cfg.Listen.Sealed {
+			next.door, err = zmtp.NewDoor(*way, r.cfg.Turns)
+		} else {
+			// What a config lacks is better known now than when the first program comes.
+			_, err = handshake.NewInitiator(*way)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	next := &asks{handshake: h}
-	if r.cfg.Listen.Sealed {
-		next.door, err = zmtp.NewDoor(h, r.cfg.Turns)
-	} else {
-		// What a config lacks is better known now than when the first program comes.
-		_, err = handshake.NewInitiator(h)
-	}
-	if err == nil {
-		r.asks.Store(next)
-	}
-	return err
+	r.asks.Store(next)
+	return nil
 }
 
 // Name is Config.Name.
