@@ -16,10 +16,8 @@ func (r *Relay) answer(ctx context.Context, nc net.Conn) (*pair, error) {
 	var plain *zmtp.Null
 	var topics *subscriptions
 	sealed, err := r.asks.Load().door.Respond(ctx, nc, zmtp.Caller{Judge: func(ctx context.Context, caller *handshake.Caller) (metadata []byte, err error) {
-		if r.cfg.Judge != nil {
-			if err := r.cfg.Judge(ctx, caller); err != nil {
-				return nil, err
-			}
+		if err := r.judge(ctx, caller); err != nil {
+			return nil, err
 		}
 		said, err := zmtp.ParseMetadata(caller.Metadata)
 		if err != nil {
@@ -44,6 +42,22 @@ func (r *Relay) answer(ctx context.Context, nc net.Conn) (*pair, error) {
 	}
 	r.configure(sealed)
 	return &pair{plain: plain, sealed: sealed, topics: topics}, nil
+}
+
+// judge asks Config.Judge. One that never answers, though its time is over, keeps its
+// goroutine and nothing else.
+func (r *Relay) judge(ctx context.Context, caller *handshake.Caller) error {
+	if r.cfg.Judge == nil {
+		return nil
+	}
+	verdict := make(chan error, 1)
+	go func() { verdict <- r.cfg.Judge(ctx, caller) }()
+	select {
+	case err := <-verdict:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (r *Relay) rulesOf(caller *handshake.Caller) *Rules {

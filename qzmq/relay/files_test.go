@@ -268,7 +268,7 @@ func TestAuthorities(t *testing.T) {
 		far  []string
 		ok   bool
 	}{
-		{"all of the authority", append(with(far, "--ca", trusted)), true},
+		{"all of the authority", with(far, "--ca", trusted), true},
 		{"one by name", append(with(far, "--ca", trusted), "--allow", "trader"), true},
 		{"all by name", append(with(far, "--ca", trusted), "--allow", "*"), true},
 		{"another by name", append(with(far, "--ca", trusted), "--allow", "guest"), false},

@@ -1,14 +1,11 @@
 package relay
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/zmtp"
@@ -121,49 +118,6 @@ func TestUnknownKey(t *testing.T) {
 	}
 	if n := strings.Count(s.log.String(), "not authorised"); n != 1 {
 		t.Errorf("the log says it %d times:\n%s", n, s.log.String())
-	}
-}
-
-// What a judge may say, and what comes of it.
-func TestJudge(t *testing.T) {
-	var verdict error
-	s := newSite(t, func(c *Config) {
-		c.Judge = func(ctx context.Context, caller *handshake.Caller) error {
-			if errors.Is(verdict, context.DeadlineExceeded) {
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			if m, err := zmtp.ParseMetadata(caller.Metadata); err != nil || len(m) == 0 {
-				return errors.New("the judge sees no metadata")
-			}
-			return verdict
-		}
-	})
-	for _, tc := range []struct {
-		verdict error
-		told    handshake.Alert
-		outcome string
-	}{
-		{handshake.ErrAccessDenied, handshake.AlertAccessDenied, "denied"},
-		{fmt.Errorf("not before noon: %w", handshake.ErrUnavailable), handshake.AlertInternal, "unavailable"},
-		{errors.New("the database is gone"), handshake.AlertInternal, "internal"},
-		{context.DeadlineExceeded, handshake.AlertInternal, "timeout"},
-	} {
-		verdict = tc.verdict
-		before := s.far.Stats().Handshakes[tc.outcome]
-		_, err := s.initiate(s.nearID, nil, nil)
-		var told *handshake.PeerAlert
-		if !errors.As(err, &told) || !told.Sealed || told.Code != tc.told {
-			t.Errorf("%v: the caller hears %v", tc.verdict, err)
-		}
-		for end := time.Now().Add(2 * time.Second); s.far.Stats().Handshakes[tc.outcome] == before && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		if n := s.far.Stats().Handshakes; n[tc.outcome] != before+1 {
-			t.Errorf("%v: counted were %v", tc.verdict, n)
-		}
-		verdict = nil
-		s.healthy()
 	}
 }
 

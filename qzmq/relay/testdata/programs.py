@@ -341,6 +341,26 @@ def case_heartbeat():
         print("lost" if event == zmq.EVENT_DISCONNECTED else "found", flush=True)
 
 
+def case_knocking():
+    """A client that says a word and waits for the echo; says each time that it is turned
+    away, and when it is served. Nobody helps it to try again."""
+    pair = socket(zmq.PAIR, RCVTIMEO=-1)
+    monitor = pair.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    pair.connect(front)
+    pair.send(sys.stdin.readline().strip().encode())
+    poller = zmq.Poller()
+    poller.register(pair, zmq.POLLIN)
+    poller.register(monitor, zmq.POLLIN)
+    while True:
+        for s, _ in poller.poll():
+            if s is pair:
+                pair.recv()
+                print("served", flush=True)
+                return
+            event = recv_monitor_message(monitor)["event"]
+            print("let in" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "turned away", flush=True)
+
+
 def case_pressure():
     """A sender comes to its high-water mark when the receiver does not read, and
     nothing is lost when it does."""
