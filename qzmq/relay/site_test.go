@@ -169,7 +169,7 @@ func (s *site) delivered() [][]byte {
 }
 
 // dialPlain is a program that connects, and is ready when it returns.
-func dialPlain(t *testing.T, at Endpoint, ready zmtp.Metadata) *zmtp.Null {
+func dialPlain(t testing.TB, at Endpoint, ready zmtp.Metadata) *zmtp.Null {
 	t.Helper()
 	ctx := context.Background()
 	nc, err := at.dial(ctx)

@@ -341,6 +341,22 @@ def case_heartbeat():
         print("lost" if event == zmq.EVENT_DISCONNECTED else "found", flush=True)
 
 
+def case_beats(client, server, interval, timeout, ttl, beaters):
+    """Two programs that say nothing but heartbeats, the client's or both; says when the
+    server has found its peer and lost it."""
+    beats = {"HEARTBEAT_IVL": int(interval), "HEARTBEAT_TIMEOUT": int(timeout), "HEARTBEAT_TTL": int(ttl)}
+    s = socket(getattr(zmq, server), **(beats if beaters in ("both", "server") else {}))
+    monitor = s.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+    s.bind(back)
+    print("bound", flush=True)
+    if client != "none":
+        c = socket(getattr(zmq, client), **(beats if beaters in ("both", "client") else {}))
+        c.connect(front)
+    while True:
+        event = recv_monitor_message(monitor)["event"]
+        print("lost" if event == zmq.EVENT_DISCONNECTED else "found", flush=True)
+
+
 def case_knocking():
     """A client that says a word and waits for the echo; says each time that it is turned
     away, and when it is served. Nobody helps it to try again."""
