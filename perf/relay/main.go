@@ -64,13 +64,20 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 }
 
 // mostIdle is ten thousand, or as many connections as there are descriptors for: each
-// takes two in a relay, and two here.
+// takes two in a relay, and two here. Where we may we raise the hard limit too, which
+// the relays inherit; it takes CAP_SYS_RESOURCE.
 func mostIdle() int {
+	const idle, besides = 10_000, 20
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		panic("relay: no limit of descriptors: " + err.Error())
 	}
-	return int(min(10_000, limit.Max/2-100))
+	if want := uint64(2*idle + besides); limit.Max < want {
+		if raised := (unix.Rlimit{Cur: want, Max: want}); unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+			limit = raised
+		}
+	}
+	return int(min(idle, (limit.Max-besides)/2))
 }
 
 var errNoLibzmq = errors.New("libzmq's C library is not there")

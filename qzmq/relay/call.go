@@ -30,7 +30,7 @@ func (r *Relay) nullOptions() zmtp.NullOptions {
 func (r *Relay) configure(sealed *zmtp.Conn) {
 	replaced := sealed.Session()
 	err := sealed.Configure(zmtp.Options{
-		MaxMessage: maxMessage, MaxParts: maxParts, WriteTimeout: -1, Lifetime: r.cfg.Lifetime,
+		MaxMessage: maxMessage, MaxParts: maxParts, WriteTimeout: -1, Pool: r.cfg.Pool, Lifetime: r.cfg.Lifetime,
 		Rotated: func(s *handshake.Session, err error) {
 			r.meter.rotated(err)
 			if err == nil {

@@ -165,7 +165,7 @@ func (r *Relay) Run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			r.cfg.Log.Error("a connection cannot be accepted", "relay", r.cfg.Name, "error", err)
+			r.said.once("a connection cannot be accepted", r.Endpoint().String(), err)
 			sleep(ctx, 100*time.Millisecond) // out of descriptors, most likely
 			continue
 		}

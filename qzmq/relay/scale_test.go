@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -186,4 +187,79 @@ func (p *process) threads() int {
 		p.t.Fatal(err)
 	}
 	return len(list)
+}
+
+// A relay takes the hard limit of descriptors by itself and says what that is good for;
+// without any left it refuses nobody who is there, and goes on when there are some again.
+func TestDescriptors(t *testing.T) {
+	c := newChain(t, "tcp")
+	echo(t, c.back)
+	c.far.kill()
+	under := func(limits string) {
+		c.far = spawn(t, exec.Command("sh", append([]string{"-c", limits + ` && exec qzmqctl "$@"`, "sh"}, c.farFlags...)...))
+		for end := time.Now().Add(10 * time.Second); !strings.Contains(c.far.stderr(), "relay started"); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(c.far.stderr())
+			}
+		}
+	}
+	under("ulimit -Sn 64 && ulimit -Hn 200")
+	// Go itself raises the soft limit when a program starts, to one less.
+	if !strings.Contains(c.far.stderr(), "descriptors=199 most_connections=99") {
+		t.Errorf("it says %s", c.far.stderr())
+	}
+	var held []*zmtp.Null
+	for range 60 {
+		n := c.served()
+		if n == nil {
+			t.Fatalf("%d connections are served", len(held))
+		}
+		held = append(held, n)
+	}
+	for _, n := range held {
+		n.Close()
+	}
+	c.far.kill()
+
+	under("ulimit -n 40")
+	at, err := ParseEndpoint(c.front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.served()
+	if first == nil {
+		t.Fatal("nobody is served")
+	}
+	var waiting []net.Conn
+	for range 60 {
+		nc, err := at.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Write(append(greetingOf(3, "NULL", 0), command("READY", "\x0bSocket-Type\x00\x00\x00\x04PAIR")...))
+		waiting = append(waiting, nc)
+	}
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(c.far.stderr(), "too many open files"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("60 connections have room in 40 descriptors: %s", c.far.stderr())
+		}
+	}
+	if err := first.WriteMessage([]byte("still there")); err != nil {
+		t.Fatal(err)
+	}
+	first.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if m, err := first.ReadMessage(); err != nil || string(m.Parts[0]) != "still there" {
+		t.Errorf("who was there: %v, %v", m, err)
+	}
+	for _, nc := range waiting {
+		nc.Close()
+	}
+	for end := time.Now().Add(20 * time.Second); c.served() == nil; {
+		if time.Now().After(end) {
+			t.Fatalf("nobody is served again: %s", c.far.stderr())
+		}
+	}
+	if n := strings.Count(c.far.stderr(), "\n"); n > 12 {
+		t.Errorf("the log has %d lines: %s", n, c.far.stderr())
+	}
 }

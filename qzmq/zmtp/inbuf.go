@@ -10,6 +10,10 @@ type inbuf struct {
 	more  bool // the last read filled the buffer: there is probably more to come
 	eager int  // up to this size reads that fill the buffer make it grow; 0 for strangers
 	keep  keep
+
+	source *source // what is read, with memory of pool while bytes are there; nil for memory of our own
+	pool   *Pool
+	lent   *[largeBuf]byte // by pool: all of buf
 }
 
 const (
@@ -27,7 +31,7 @@ func (b *inbuf) consume(n int) { b.r += n }
 func (b *inbuf) fill(src io.Reader, n int) error {
 	for b.w-b.r < n {
 		b.makeRoom(n)
-		got, err := src.Read(b.buf[b.w:])
+		got, err := b.read(src)
 		b.w += got
 		b.more = b.w == len(b.buf) && b.w-b.r > n
 		if err != nil && b.w-b.r < n {
@@ -37,6 +41,41 @@ func (b *inbuf) fill(src io.Reader, n int) error {
 	return nil
 }
 
+func (b *inbuf) read(src io.Reader) (int, error) {
+	if b.source == nil {
+		return src.Read(b.buf[b.w:])
+	}
+	return b.source.read(b, true)
+}
+
+// borrow has an inbuf hold memory only while there is something in it.
+func (b *inbuf) borrow(pool *Pool, s *source) {
+	if s.raw == nil {
+		return // nobody can be asked whether something is there
+	}
+	unread := b.unread()
+	b.buf, b.r, b.w, b.more, b.pool, b.source = nil, 0, 0, false, pool, s
+	if len(unread) > 0 {
+		b.w = copy(b.lend(), unread)
+	}
+}
+
+// lend and takeBack make b a lender.
+func (b *inbuf) lend() []byte {
+	if b.lent == nil {
+		b.lent = b.pool.record()
+		b.buf = b.lent[:]
+	}
+	return b.buf[b.w:]
+}
+
+func (b *inbuf) takeBack() {
+	if b.r == b.w {
+		b.pool.records.Put(b.lent)
+		b.lent, b.buf, b.r, b.w, b.more = nil, nil, 0, 0, false
+	}
+}
+
 // makeRoom leaves at least one byte free behind the unread ones, of which there
 // will be n. The buffer grows only when what has arrived has filled it, up to n
 // or eager, and one that has not been needed for a while is given back.
@@ -44,13 +83,16 @@ func (b *inbuf) makeRoom(n int) {
 	unread := b.w - b.r
 	switch {
 	case unread == 0:
-		if b.keep.over(len(b.buf), max(n, b.w)) {
+		if b.pool == nil && b.keep.over(len(b.buf), max(n, b.w)) {
 			b.buf, b.more = make([]byte, firstBuf), false
 		}
 		b.r, b.w = 0, 0
 	case b.r+n > len(b.buf):
 		copy(b.buf, b.unread())
 		b.r, b.w = 0, unread
+	}
+	if b.pool != nil {
+		return // a record and more has room
 	}
 	if b.w == len(b.buf) || b.more && len(b.buf) < b.eager {
 		grown := make([]byte, max(firstBuf, min(2*len(b.buf), max(n, b.eager))))

@@ -25,6 +25,9 @@ type Options struct {
 	// it costs the connection; negative is for ever, as a socket under back
 	// pressure wants it. 0 means DefaultWriteTimeout.
 	WriteTimeout time.Duration
+	// Pool is where memory to read into comes from: a Conn that waits for its peer
+	// then has none. It is for who has many, as a relay. nil is memory of its own.
+	Pool *Pool
 	// Lifetime is when the session is replaced by a new one.
 	Lifetime Lifetime
 	// Rotated is told of the end of every rotation: the session that has
@@ -51,6 +54,9 @@ func (c *Conn) Configure(o Options) error {
 		return err
 	}
 	c.options = o
+	if o.Pool != nil && c.in.pool == nil {
+		c.in.borrow(o.Pool, newSource(c.nc))
+	}
 	c.rotating.Lock()
 	defer c.rotating.Unlock()
 	c.live(due)

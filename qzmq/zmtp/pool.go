@@ -11,7 +11,7 @@ import (
 // that is idle holds none. A process has one for all its connections.
 type Pool struct {
 	hidden
-	rooms, small sync.Pool
+	rooms, small, records sync.Pool
 }
 
 // room gives a room that is the caller's until release.
@@ -35,6 +35,14 @@ func (p *Pool) release(r *Room) {
 	} else {
 		p.rooms.Put(r)
 	}
+}
+
+// record gives memory for a record as it arrives, and the start of the next.
+func (p *Pool) record() *[largeBuf]byte {
+	if r, ok := p.records.Get().(*[largeBuf]byte); ok {
+		return r
+	}
+	return new([largeBuf]byte)
 }
 
 // lender is memory to read into, taken when there is something to read.

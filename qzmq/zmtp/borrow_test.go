@@ -1,0 +1,67 @@
+package zmtp
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// A session that reads into memory of a pool has none while it waits, whatever has come
+// before, and gives what one with memory of its own does.
+func TestBorrowedMemory(t *testing.T) {
+	ca, cb := sessionsOver(t, tcpPipe)
+	pool := new(Pool)
+	for range 2 { // the second time changes nothing
+		if err := cb.Configure(Options{Pool: pool}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waits := func() {
+		t.Helper()
+		cb.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if m, err := cb.ReadMessage(); !isTimeout(err) {
+			t.Fatalf("%v, %v", m, err)
+		}
+		cb.SetReadDeadline(time.Time{})
+		if cb.in.lent != nil || len(cb.in.buf) > 0 {
+			t.Errorf("a session that waits has %d bytes", len(cb.in.buf))
+		}
+	}
+	waits()
+	for _, size := range []int{0, 1, 100, maxPiece, MaxRecord, 1 << 20} {
+		body := bytes.Repeat([]byte{byte(size)}, size)
+		go func() {
+			for range 3 {
+				ca.WriteMessage(body)
+			}
+		}()
+		for range 3 {
+			if m, err := cb.ReadMessage(); err != nil || !bytes.Equal(m.Parts[0], body) {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+		}
+		waits()
+	}
+
+	// Half a record stays where it is.
+	nc := ca.nc
+	ca.nc = &wire{Conn: nc, edit: func(_ int, b []byte) []byte {
+		go func() {
+			time.Sleep(50 * time.Millisecond)
+			nc.Close()
+		}()
+		return b[:len(b)/2]
+	}}
+	go ca.WriteMessage([]byte("half"))
+	cb.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := cb.ReadMessage(); !isTimeout(err) {
+		t.Fatal(err)
+	}
+	if len(cb.in.unread()) == 0 {
+		t.Error("half a record was thrown away")
+	}
+	cb.SetReadDeadline(time.Time{})
+	if _, err := cb.ReadMessage(); err != ErrTruncated {
+		t.Errorf("after half a record: %v", err)
+	}
+}
