@@ -353,3 +353,45 @@ func TestReloadRelays(t *testing.T) {
 		t.Errorf("there are %v", rs.show())
 	}
 }
+
+// Strangers who fill the sealed doors of relays make the gateway ask for cookies, at
+// relays and links alike, and callers who can show one are served meanwhile.
+func TestRelayCookies(t *testing.T) {
+	caller, server := newTestIdentity(t), newTestIdentity(t)
+	far, _ := gateRelays(t, server, QZMQConfig{}, RelayConfig{
+		Name: "far", Listen: mustParse(t, "qzmq+tcp://127.0.0.1:0"), Connect: mustParse(t, plainServer(t)),
+		Allow: []handshake.Fingerprint{caller.Fingerprint()},
+	})
+	far.peering.callers.limits.Cookie = CookieAuto
+	near, _ := gateRelays(t, caller, QZMQConfig{}, RelayConfig{
+		Name: "near", Listen: mustParse(t, "tcp://127.0.0.1:0"), Connect: far.list()[0].Endpoint(), Peer: server.Fingerprint(),
+	})
+	demanded := func(want bool) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); far.peering.callers.cookieDemanded() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("cookies are demanded: %v, with %d on their way", !want, far.peering.callers.relayed.Load())
+			}
+		}
+	}
+	demanded(false)
+	var held []net.Conn
+	for range cookiesFrom + 1 {
+		nc, err := net.Dial("tcp", far.list()[0].Endpoint().Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, nc)
+	}
+	demanded(true)
+	if near.peering.callers.relayed.Load() != 0 {
+		t.Error("plain connections are counted")
+	}
+	if _, ok := through(t, near.list()[0].Endpoint()); !ok {
+		t.Error("who shows a cookie is not served")
+	}
+	for _, nc := range held {
+		nc.Close()
+	}
+	demanded(false)
+}

@@ -91,6 +91,36 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+// A client that was there long before its server, or before the far relay, is served soon
+// when that comes: it is not held for as long as was failed.
+func TestLongAbsence(t *testing.T) {
+	for _, absent := range []string{"server", "far relay"} {
+		t.Run(absent, func(t *testing.T) {
+			t.Parallel()
+			c := newChain(t, "tcp")
+			if absent == "far relay" {
+				c.far.kill()
+				c.python("echo_server")
+			}
+			client := c.python("knocking", "DEALER")
+			client.say("word")
+			time.Sleep(3 * time.Second)
+			if absent == "far relay" {
+				c.startFar()
+			} else {
+				c.python("echo_server")
+			}
+			began := time.Now()
+			client.await("served", 10*time.Second)
+			if d := time.Since(began); d > time.Second {
+				t.Errorf("the client is served %v after the %s came", d, absent)
+			} else {
+				t.Logf("served after %v", d.Round(time.Millisecond))
+			}
+		})
+	}
+}
+
 // Subscriptions are there again after a connection was lost.
 func TestResubscription(t *testing.T) {
 	c := newChain(t, "tcp")

@@ -357,10 +357,10 @@ def case_beats(client, server, interval, timeout, ttl, beaters):
         print("lost" if event == zmq.EVENT_DISCONNECTED else "found", flush=True)
 
 
-def case_knocking():
+def case_knocking(kind="PAIR"):
     """A client that says a word and waits for the echo; says each time that it is turned
     away, and when it is served. Nobody helps it to try again."""
-    pair = socket(zmq.PAIR, RCVTIMEO=-1)
+    pair = socket(getattr(zmq, kind), RCVTIMEO=-1)
     monitor = pair.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_SUCCEEDED)
     pair.connect(front)
     pair.send(sys.stdin.readline().strip().encode())
