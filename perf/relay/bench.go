@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // bench is what all turns share: the programs, and two relays.
@@ -19,6 +20,7 @@ type bench struct {
 	seconds  float64
 	requests int
 	idle     int
+	churns   time.Duration
 
 	near, far   *exec.Cmd
 	front, back string   // ports

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,9 +41,9 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{ctx: ctx, dir: dir, seconds: 1, requests: 1000, idle: mostIdle()}
+	b := &bench{ctx: ctx, dir: dir, seconds: 1, requests: 1000, idle: mostIdle(), churns: time.Minute}
 	if o.Brief {
-		b.seconds, b.requests, b.idle = 0.1, 50, 50
+		b.seconds, b.requests, b.idle, b.churns = 0.1, 50, 50, time.Second/2
 	}
 	defer b.end()
 	if err := b.prepare(); err != nil {

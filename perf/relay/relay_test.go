@@ -31,7 +31,7 @@ func TestBrief(t *testing.T) {
 	if strings.Contains(string(table), errNoLibzmq.Error()) {
 		return // it says so, and that is all there can be
 	}
-	for _, row := range []string{"1 MiB, two relays / CURVE", "64 B, QZMQ program / CURVE", "CPU of both relays, 64 KiB", "far relay, each of 50 idle connections"} {
+	for _, row := range []string{"1 MiB, two relays / CURVE", "64 B, QZMQ program / CURVE", "CPU of both relays, 64 KiB", "far relay, each of 50 idle connections", "connections opened and closed, over 500ms", "descriptors of both relays"} {
 		if !strings.Contains(string(table), row) {
 			t.Errorf("there is no row %q:\n%s", row, table)
 		}

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"os/exec"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/qzmq/gateway/perf/sheet"
-	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
 // load is a size of messages, and what is wanted of it: ratios to CURVE.
@@ -81,101 +75,6 @@ func (b *bench) roundTrips(s *sheet.Sheet, round int) error {
 		s.Row(sheet.Ratios, "REQ to REP, "+name+", two relays / CURVE", "", l.trip).Add(took["two relays"] / took["CURVE"])
 	}
 	return nil
-}
-
-// connections holds many that say nothing.
-func (b *bench) connections(s *sheet.Sheet) error {
-	l, err := net.Listen("tcp", "127.0.0.1:"+b.back)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	pool := new(zmtp.Pool)
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				if n, err := ready(b.ctx, nc, pool); err == nil {
-					n.ReadFrame() // until it is closed
-					n.Close()
-				}
-			}()
-		}
-	}()
-	relays := map[string]*exec.Cmd{"near": b.near, "far": b.far}
-	before := map[string]float64{}
-	for name, c := range relays {
-		if before[name], err = resident(c); err != nil {
-			return err
-		}
-	}
-	began := time.Now()
-	open, err := b.open(pool)
-	took := time.Since(began)
-	defer func() {
-		for _, n := range open {
-			n.Close()
-		}
-	}()
-	if err != nil {
-		return fmt.Errorf("%d idle connections: %w", b.idle, err)
-	}
-	time.Sleep(2 * time.Second)
-	for name, c := range relays {
-		now, err := resident(c)
-		if err != nil {
-			return err
-		}
-		s.Row(sheet.Memory, fmt.Sprintf("%s relay, each of %d idle connections", name, b.idle), "KB", sheet.Below(100, 32)).
-			Add((now - before[name]) / float64(b.idle) / 1000)
-	}
-	s.Plain(sheet.Rates, "connections that come up, handshakes resumed or whole", "1/s").Add(float64(b.idle) / took.Seconds())
-	return nil
-}
-
-// open opens all idle connections, some at a time.
-func (b *bench) open(pool *zmtp.Pool) (open []*zmtp.Null, err error) {
-	const atOnce = 16
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for w := range atOnce {
-		all.Go(func() {
-			for i := w; i < b.idle; i += atOnce {
-				var n *zmtp.Null
-				nc, failed := net.Dial("tcp", "127.0.0.1:"+b.front)
-				if failed == nil {
-					n, failed = ready(b.ctx, nc, pool)
-				}
-				mu.Lock()
-				if failed == nil {
-					open = append(open, n)
-				} else {
-					err = failed
-				}
-				mu.Unlock()
-				if failed != nil {
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	return open, err
-}
-
-// ready opens a plain connection to its end, from either side.
-func ready(ctx context.Context, nc net.Conn, pool *zmtp.Pool) (*zmtp.Null, error) {
-	n, err := zmtp.OpenNull(ctx, nc, zmtp.NullOptions{Pool: pool})
-	if err == nil {
-		err = n.WriteReady(ctx, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("PAIR")}})
-	}
-	if err == nil {
-		_, err = n.ReadReady(ctx)
-	}
-	return n, err
 }
 
 func sizeName(n int) string {

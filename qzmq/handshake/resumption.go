@@ -112,8 +112,9 @@ func (r *Responder) redeem(h *clientHello, msg []byte) (*ticket, error) {
 		return nil, ErrBinder
 	}
 	// Whoever is first has it. From here on nobody else can use it, whether it
-	// does for this handshake or not.
-	if spent, err := c.ServerTickets.spend(now, id); !spent {
+	// does for this handshake or not. Where nothing is taken early nothing can be said
+	// twice, and the room for names is left to those who need it.
+	if spent, err := c.ServerTickets.spend(now, id, c.SafeTopics != nil); !spent {
 		t.wipe()
 		return nil, err
 	}

@@ -172,10 +172,47 @@ func TestTicketChain(t *testing.T) {
 	}
 }
 
+// remembering makes the responder one that takes early data, and so remembers the names
+// of used tickets.
+func (p *pair) remembering() {
+	p.t.Helper()
+	var err error
+	if p.responderConf.SafeTopics, err = NewSafeTopics("topic"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestTicketForgotten: where no early data is taken, a used ticket is one that nobody
+// knows, and a peer resumes more often than there is room for names.
+func TestTicketForgotten(t *testing.T) {
+	p := newPair(t)
+	p.withTickets()
+	p.finish()
+	p.start()
+	for i, want := range []bool{true, false, false} {
+		reply, _, err := p.freshResponder().Handle(p.hello)
+		if h, bad := parseServerHello(reply); err != nil || bad != nil || h.psk != want {
+			t.Errorf("time %d: resumed %v, %v, %v", i, h.psk, err, bad)
+		}
+	}
+	s := p.responderConf.ServerTickets
+	for n := range UsedPerPeer + 100 {
+		x := numbered(7, n)
+		s.put(0, x)
+		if ok, err := s.spend(0, x.id, false); !ok || err != nil {
+			t.Fatalf("ticket %d of a peer: %v, %v", n, ok, err)
+		}
+	}
+	if n := s.Used(); n != 0 {
+		t.Errorf("%d names are remembered", n)
+	}
+}
+
 // TestTicketOnce: the same ClientHello again is refused, before anything that costs.
 func TestTicketOnce(t *testing.T) {
 	p := newPair(t)
 	clock := p.withTickets()
+	p.remembering()
 	p.finish()
 	p.start()
 	reply, _, err := p.freshResponder().Handle(p.hello)

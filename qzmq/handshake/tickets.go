@@ -14,9 +14,10 @@ import (
 // means nothing and the handshake is a full one. tickets_used.go has what is left of
 // a ticket when it is used.
 
-// Bounds of a store: of each peer, and of all. The oldest makes room.
+// Bounds of a store: of each peer, which may have many connections that come up at once,
+// and of all. The oldest makes room.
 const (
-	TicketsPerPeer = 2
+	TicketsPerPeer = 64
 	MaxTickets     = 10_000
 )
 
@@ -189,11 +190,11 @@ func (s *ServerTickets) find(now time.Duration, id ticketID) (*ticket, error) {
 	return e.Value.(*ticket).copy(), nil
 }
 
-// spend deletes a ticket whose binder has verified and remembers its name. It is
+// spend deletes a ticket whose binder has verified and may remember its name. It is
 // true for one caller only, however many have found the ticket: ErrTicketUsed
-// tells the others. Without an error and not true, the ticket is gone in another
-// way, or its name cannot be remembered.
-func (s *ServerTickets) spend(now time.Duration, id ticketID) (bool, error) {
+// tells the others if the name is remembered. Without an error and not true, the
+// ticket is gone, or its name cannot be remembered.
+func (s *ServerTickets) spend(now time.Duration, id ticketID, remember bool) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.used.has(now, id) {
@@ -203,7 +204,9 @@ func (s *ServerTickets) spend(now time.Duration, id ticketID) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	ok = s.used.add(now, e.Value.(*ticket))
+	if remember {
+		ok = s.used.add(now, e.Value.(*ticket))
+	}
 	s.remove(e)
 	return ok, nil
 }

@@ -33,10 +33,16 @@ func TestTicketBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b, c := numbered(0, 1), numbered(0, 2), numbered(0, 3)
-	for _, x := range []*ticket{a, b, c} {
-		s.put(0, x)
+	a, b, c := numbered(0, 1), numbered(0, 2), numbered(0, 1000)
+	s.put(0, a)
+	s.put(0, b)
+	for n := range TicketsPerPeer - 2 {
+		s.put(0, numbered(0, 900+n))
 	}
+	if s.at(t, 0, a.id) == nil {
+		t.Error("there is less room than there should be")
+	}
+	s.put(0, c)
 	if s.Len() != TicketsPerPeer || s.at(t, 0, a.id) != nil || s.at(t, 0, b.id) == nil || s.at(t, 0, c.id) == nil {
 		t.Errorf("%d tickets of one peer, the oldest %v", s.Len(), s.at(t, 0, a.id))
 	}
@@ -127,7 +133,7 @@ func TestTicketRace(t *testing.T) {
 				}()
 				if tk, err := server.find(0, x.id); tk != nil && tk.psk[0] == 1 {
 					var first bool
-					if first, err = server.spend(0, x.id); first {
+					if first, err = server.spend(0, x.id, true); first {
 						spent.Add(1)
 						return
 					}
@@ -153,6 +159,7 @@ func TestResumeAtOnce(t *testing.T) {
 	p.withTickets()
 	var asked atomic.Int32
 	p.responderConf.Authorize = func(Fingerprint) bool { asked.Add(1); return true }
+	p.remembering()
 	p.finish()
 	p.start()
 	var resumed atomic.Int32

@@ -7,7 +7,8 @@ import "time"
 // handshake would follow, and the initiator, if it has not had its answer yet,
 // would say for the second time what was taken early. So a used ticket is refused;
 // an initiator takes a ticket out of its store before it offers it, and never
-// meets this.
+// meets this. Where no early data is taken there is nothing to say twice, and the
+// name is not kept: a peer comes back as often as it likes.
 //
 // A name is kept for a lifetime of tickets, and for usedAtLeast, after its use: an
 // initiator does not wait as long for its answer. No ticket is accepted whose name

@@ -13,7 +13,7 @@ func (s *ServerTickets) use(t *testing.T, now time.Duration, x *ticket) bool {
 	x.expires = now + time.Hour
 	x.signed = now
 	s.put(now, x)
-	ok, err := s.spend(now, x.id)
+	ok, err := s.spend(now, x.id, true)
 	if err != nil {
 		t.Fatal(err)
 	}
