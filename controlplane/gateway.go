@@ -151,7 +151,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", g.interfaces.inside.io, "inside_io_because", g.interfaces.inside.why,
 		"inside_mode", g.interfaces.inside.mode,
 		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
-		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links), "relays", len(cfg.Relays))
+		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links), "relays", len(cfg.Relays), "descriptors", descriptors())
 	return g, nil
 }
 

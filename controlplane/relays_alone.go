@@ -71,12 +71,9 @@ func (r RelayAlone) Run(ctx context.Context, log *slog.Logger, reloads <-chan os
 	if soon := expiring(a.relays[r.Name].certificate, time.Now()); soon != "" {
 		log.Warn(soon)
 	}
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return fmt.Errorf("ask for the limit of descriptors: %w", err)
-	}
+	files := descriptors()
 	log.Info("relay started", "fingerprint", id.Fingerprint(), "listen", rs.list()[0].Endpoint(), "connect", r.Connect,
-		"descriptors", files.Cur, "most_connections", files.Cur/descriptorsEach)
+		"descriptors", files, "most_connections", files/descriptorsEach)
 
 	done := make(chan struct{})
 	go func() { rs.run(ctx); close(done) }()
@@ -96,6 +93,16 @@ func (r RelayAlone) Run(ctx context.Context, log *slog.Logger, reloads <-chan os
 
 // descriptorsEach is what a connection takes: one on either side.
 const descriptorsEach = 2
+
+// descriptors is how many the process may have. Go raises the soft limit to the hard one
+// when a program starts.
+func descriptors() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		panic("controlplane: no limit of descriptors: " + err.Error())
+	}
+	return limit.Cur
+}
 
 func (r RelayAlone) reload(rs *relays) {
 	log := rs.peering.log
