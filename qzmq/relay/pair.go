@@ -51,6 +51,7 @@ type pair struct {
 func (p *pair) run(ctx context.Context) error {
 	defer p.plain.Close()
 	defer func() { p.sealed.Session().Close() }()
+	defer p.sealed.GiveBack()
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
 	p.mu.Lock()

@@ -64,4 +64,31 @@ func TestBorrowedMemory(t *testing.T) {
 	if _, err := cb.ReadMessage(); err != ErrTruncated {
 		t.Errorf("after half a record: %v", err)
 	}
+	if n := pool.large.Load(); n != 1 {
+		t.Errorf("%d loans are out, want that of half a record", n)
+	}
+	cb.GiveBack()
+	cb.GiveBack()
+	if n := pool.large.Load(); n != 0 {
+		t.Errorf("%d loans are out", n)
+	}
+}
+
+// Room for two records is for a few connections, however many there are.
+func TestLoans(t *testing.T) {
+	pool := new(Pool)
+	var out []*loan
+	for i := range 2 * mostLarge {
+		l := pool.record()
+		if want := i < mostLarge; (len(l.buf) == largeBuf) != want || !want && len(l.buf) != smallBuf {
+			t.Errorf("loan %d has %d bytes", i, len(l.buf))
+		}
+		out = append(out, l)
+	}
+	for _, l := range out {
+		pool.takeRecord(l)
+	}
+	if l := pool.record(); len(l.buf) != largeBuf {
+		t.Errorf("when all are back a loan has %d bytes", len(l.buf))
+	}
 }

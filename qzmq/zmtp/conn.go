@@ -103,6 +103,10 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 // os.ErrDeadlineExceeded. Reading may go on after it; nothing is lost.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
 
+// GiveBack returns the memory of Options.Pool, when nothing is read any more and
+// nothing that was read is looked at.
+func (c *Conn) GiveBack() { c.in.giveBack() }
+
 // Close ends the session: CloseWith(handshake.AlertClose).
 func (c *Conn) Close() error { return c.CloseWith(handshake.AlertClose) }
 

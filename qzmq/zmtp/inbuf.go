@@ -1,6 +1,9 @@
 package zmtp
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // inbuf holds bytes that have arrived and were not consumed yet. It grows only
 // as bytes arrive: a peer that announces much and sends little costs little.
@@ -13,12 +16,13 @@ type inbuf struct {
 
 	source *source // what is read, with memory of pool while bytes are there; nil for memory of our own
 	pool   *Pool
-	lent   *[largeBuf]byte // by pool: all of buf
+	lent   *loan // by pool: all of buf
 }
 
 const (
 	firstBuf = 512                 // enough for the commands of an idle control channel
 	largeBuf = 2*MaxRecord + 4<<10 // two records and the start of the next
+	smallBuf = MaxRecord + 4<<10   // one, likewise
 )
 
 func (b *inbuf) unread() []byte { return b.buf[b.r:b.w] }
@@ -53,25 +57,30 @@ func (b *inbuf) borrow(pool *Pool, s *source) {
 	if s.raw == nil {
 		return // nobody can be asked whether something is there
 	}
-	unread := b.unread()
-	b.buf, b.r, b.w, b.more, b.pool, b.source = nil, 0, 0, false, pool, s
-	if len(unread) > 0 {
-		b.w = copy(b.lend(), unread)
-	}
+	b.buf = bytes.Clone(b.unread())
+	b.r, b.w, b.more, b.pool, b.source = 0, len(b.buf), false, pool, s
 }
 
 // lend and takeBack make b a lender.
 func (b *inbuf) lend() []byte {
 	if b.lent == nil {
 		b.lent = b.pool.record()
-		b.buf = b.lent[:]
+		b.w = copy(b.lent.buf, b.unread())
+		b.buf, b.r = b.lent.buf, 0
 	}
 	return b.buf[b.w:]
 }
 
 func (b *inbuf) takeBack() {
 	if b.r == b.w {
-		b.pool.records.Put(b.lent)
+		b.giveBack()
+	}
+}
+
+// giveBack returns what was lent, with whatever is in it.
+func (b *inbuf) giveBack() {
+	if b.lent != nil {
+		b.pool.takeRecord(b.lent)
 		b.lent, b.buf, b.r, b.w, b.more = nil, nil, 0, 0, false
 	}
 }

@@ -27,6 +27,7 @@ type Options struct {
 	WriteTimeout time.Duration
 	// Pool is where memory to read into comes from: a Conn that waits for its peer
 	// then has none. It is for who has many, as a relay. nil is memory of its own.
+	// Whoever gives one calls GiveBack at the end.
 	Pool *Pool
 	// Lifetime is when the session is replaced by a new one.
 	Lifetime Lifetime

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -11,8 +12,17 @@ import (
 // that is idle holds none. A process has one for all its connections.
 type Pool struct {
 	hidden
-	rooms, small, records sync.Pool
+	rooms, small, records, single sync.Pool
+
+	large atomic.Int32 // loans of two records that are out
 }
+
+// loan is memory that sealed connections read into.
+type loan struct{ buf []byte }
+
+// mostLarge is how many connections may have room for two records at once. Those that
+// run are fewer; the others wait for a peer that does not read, and may be many.
+const mostLarge = 16
 
 // room gives a room that is the caller's until release.
 func (p *Pool) room() *Room {
@@ -37,12 +47,26 @@ func (p *Pool) release(r *Room) {
 	}
 }
 
-// record gives memory for a record as it arrives, and the start of the next.
-func (p *Pool) record() *[largeBuf]byte {
-	if r, ok := p.records.Get().(*[largeBuf]byte); ok {
-		return r
+// record gives memory for records as they arrive, until takeRecord.
+func (p *Pool) record() *loan {
+	from, size := &p.records, largeBuf
+	if p.large.Add(1) > mostLarge {
+		p.large.Add(-1)
+		from, size = &p.single, smallBuf
 	}
-	return new([largeBuf]byte)
+	if l, ok := from.Get().(*loan); ok {
+		return l
+	}
+	return &loan{make([]byte, size)}
+}
+
+func (p *Pool) takeRecord(l *loan) {
+	if len(l.buf) == smallBuf {
+		p.single.Put(l)
+		return
+	}
+	p.large.Add(-1)
+	p.records.Put(l)
 }
 
 // lender is memory to read into, taken when there is something to read.
