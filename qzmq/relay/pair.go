@@ -51,7 +51,6 @@ type pair struct {
 func (p *pair) run(ctx context.Context) error {
 	defer p.plain.Close()
 	defer func() { p.sealed.Session().Close() }()
-	defer p.sealed.GiveBack()
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
 	p.mu.Lock()
@@ -132,6 +131,7 @@ func (p *pair) seal(ctx context.Context) error {
 // order the program may take its time with what is on its way. A peer that asks for what
 // it may not have is cut.
 func (p *pair) open(cut context.CancelCauseFunc) error {
+	defer p.sealed.GiveBack() // while the plain side has time to end
 	wire := make([][]byte, 0, 16)
 	for {
 		run, end := p.sealed.ReadRun(len(wire) == 0)
