@@ -15,9 +15,26 @@ import (
 //
 // SetRoutes belongs to one goroutine.
 type Block struct {
+	blocking
+	table
+}
+
+// OutsideBlock is the outside's two programs where packet sockets take the
+// records: one lets those into the sockets, the other keeps the kernel from
+// answering that nobody listens at the port. Both decide as steer_outside does.
+type OutsideBlock struct {
+	blocking
+	sessions
+}
+
+// blocking is what both pairs have.
+//
+// Attach and Close belong to one goroutine. The other methods may be called by
+// any number of goroutines until Close is called.
+type blocking struct {
 	counting
 	attachment
-	table
+	name         string // of block, for errors
 	block, admit *ebpf.Program
 }
 
@@ -38,16 +55,47 @@ func LoadBlock() (*Block, error) {
 		return nil, fmt.Errorf("block_inside: %w", err)
 	}
 	return &Block{
-		counting:   counting{objects.Counters, exits},
-		attachment: attachment{objects: closers{objects.BlockInside, objects.AdmitInside, &objects.insideMaps}},
-		table:      newTable(objects.insideMaps),
-		block:      objects.BlockInside,
-		admit:      objects.AdmitInside,
+		blocking: blocking{
+			counting:   counting{objects.Counters, exits},
+			attachment: attachment{objects: closers{objects.BlockInside, objects.AdmitInside, &objects.insideMaps}},
+			name:       "block_inside",
+			block:      objects.BlockInside,
+			admit:      objects.AdmitInside,
+		},
+		table: newTable(objects.insideMaps),
+	}, nil
+}
+
+// LoadOutsideBlock puts the programs into the kernel, attached to nothing yet and
+// without a session: no socket receives anything until AddSession.
+func LoadOutsideBlock(cfg OutsideConfig) (*OutsideBlock, error) {
+	config, err := cfg.compile()
+	if err != nil {
+		return nil, err
+	}
+	var objects struct {
+		BlockOutside *ebpf.Program `ebpf:"block_outside"`
+		AdmitOutside *ebpf.Program `ebpf:"admit_outside"`
+		outsideMaps
+	}
+	exits, err := loadConfigured(config, &objects)
+	if err != nil {
+		return nil, fmt.Errorf("block_outside: %w", err)
+	}
+	return &OutsideBlock{
+		blocking: blocking{
+			counting:   counting{objects.Counters, exits},
+			attachment: attachment{objects: closers{objects.BlockOutside, objects.AdmitOutside, &objects.outsideMaps}},
+			name:       "block_outside",
+			block:      objects.BlockOutside,
+			admit:      objects.AdmitOutside,
+		},
+		sessions: sessions{objects.Sessions},
 	}, nil
 }
 
 // Filter is the descriptor of the program to attach to each packet socket.
-func (b *Block) Filter() int { return b.admit.FD() }
+func (b *blocking) Filter() int { return b.admit.FD() }
 
 // ErrNoTCX says that the kernel is older than the attachment that goes when the
 // process does.
@@ -56,16 +104,16 @@ var ErrNoTCX = errors.New("the kernel has no TCX, which came with Linux 6.6")
 // Attach starts blocking on the interface, before any other program there. It
 // ends with Close or the process. Packet sockets are to be opened afterwards:
 // what they do not get is blocked all the same.
-func (b *Block) Attach(ifindex int) error {
+func (b *blocking) Attach(ifindex int) error {
 	if b.link != nil {
-		return errors.New("attach block_inside: it is attached already")
+		return fmt.Errorf("attach %s: it is attached already", b.name)
 	}
 	taken, err := b.runsOn(ifindex)
 	if err != nil {
-		return fmt.Errorf("attach block_inside to interface %d: %w", ifindex, err)
+		return fmt.Errorf("attach %s to interface %d: %w", b.name, ifindex, err)
 	}
 	if taken {
-		return fmt.Errorf("attach block_inside to interface %d: %w", ifindex, ErrInterfaceTaken)
+		return fmt.Errorf("attach %s to interface %d: %w", b.name, ifindex, ErrInterfaceTaken)
 	}
 	attached, err := link.AttachTCX(link.TCXOptions{
 		Program:   b.block,
@@ -74,7 +122,7 @@ func (b *Block) Attach(ifindex int) error {
 		Anchor:    link.Head(),
 	})
 	if err != nil {
-		return fmt.Errorf("attach block_inside to interface %d: %w", ifindex, err)
+		return fmt.Errorf("attach %s to interface %d: %w", b.name, ifindex, err)
 	}
 	b.link = attached
 	return nil
@@ -98,9 +146,9 @@ func ingressPrograms(ifindex int) ([]link.AttachedProgram, error) {
 	return found.Programs, nil
 }
 
-// runsOn says whether another gateway's block_inside is on the interface: TCX
+// runsOn says whether another gateway's program of this kind is on the interface: TCX
 // would take ours beside it, and both would seal every packet.
-func (b *Block) runsOn(ifindex int) (bool, error) {
+func (b *blocking) runsOn(ifindex int) (bool, error) {
 	ours, err := b.block.Info()
 	if err != nil {
 		return false, err

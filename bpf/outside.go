@@ -26,12 +26,11 @@ type OutsideConfig struct {
 	SynBurst  uint32       // so many at once before the rate counts; 0: DefaultSynBurst
 }
 
-// Outside is the program on the port towards the other gateways.
-//
-// AddSession and RemoveSession may be called by any number of goroutines.
+// Outside is the program on the port towards the other gateways, where AF_XDP
+// sockets take what it redirects.
 type Outside struct {
 	steering
-	sessions *ebpf.Map
+	sessions
 }
 
 // LoadOutside puts steer_outside into the kernel, attached to nothing yet. The
@@ -45,27 +44,41 @@ func LoadOutside(cfg OutsideConfig) (*Outside, error) {
 }
 
 func loadSteerOutside(config outsideConfig) (*Outside, error) {
-	spec, err := loadOutside()
-	if err != nil {
-		return nil, fmt.Errorf("read steer_outside: %w", err)
+	// What is not named here is not loaded: the programs for packet sockets.
+	var objects struct {
+		xdpOutside
+		outsideMaps
 	}
-	if err := spec.Variables[outsideVarConfig].Set(config); err != nil {
-		return nil, fmt.Errorf("configure steer_outside: %w", err)
-	}
-	var objects outsideObjects
-	exits, err := load(spec, &objects)
+	exits, err := loadConfigured(config, &objects)
 	if err != nil {
 		return nil, fmt.Errorf("steer_outside: %w", err)
 	}
 	return &Outside{
 		steering: steering{
 			counting:   counting{objects.Counters, exits},
-			attachment: attachment{objects: &objects},
+			attachment: attachment{objects: closers{objects.SteerOutside, &objects.outsideMaps}},
 			program:    objects.SteerOutside,
 			sockets:    objects.Sockets,
 		},
-		sessions: objects.Sessions,
+		sessions: sessions{objects.Sessions},
 	}, nil
+}
+
+type xdpOutside struct {
+	SteerOutside *ebpf.Program `ebpf:"steer_outside"`
+}
+
+// loadConfigured puts those of the outside's programs into the kernel that objects
+// names, compiled for the configuration.
+func loadConfigured(config outsideConfig, objects any) ([]string, error) {
+	spec, err := loadOutside()
+	if err != nil {
+		return nil, fmt.Errorf("read the outside's programs: %w", err)
+	}
+	if err := spec.Variables[outsideVarConfig].Set(config); err != nil {
+		return nil, fmt.Errorf("configure the outside's programs: %w", err)
+	}
+	return load(spec, objects)
 }
 
 // compile checks the configuration and writes it as the program reads it,
@@ -121,18 +134,22 @@ func (c OutsideConfig) compile() (outsideConfig, error) {
 	return out, nil
 }
 
+// sessions are those whose records the outside's programs let through. Any number
+// of goroutines may change them.
+type sessions struct{ table *ebpf.Map }
+
 // AddSession lets records through that carry this session id, the one this
 // gateway has given out.
-func (o *Outside) AddSession(id uint32) error {
-	if err := o.sessions.Put(id, uint8(1)); err != nil {
+func (s sessions) AddSession(id uint32) error {
+	if err := s.table.Put(id, uint8(1)); err != nil {
 		return fmt.Errorf("add session %#08x: %w", id, err)
 	}
 	return nil
 }
 
 // RemoveSession undoes AddSession. To remove an unknown id is no error.
-func (o *Outside) RemoveSession(id uint32) error {
-	err := o.sessions.Delete(id)
+func (s sessions) RemoveSession(id uint32) error {
+	err := s.table.Delete(id)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("remove session %#08x: %w", id, err)
 	}

@@ -66,6 +66,8 @@ const (
 	outsideMapSessions      = "sessions"
 	outsideMapSockets       = "sockets"
 	outsideMapSynSources    = "syn_sources"
+	outsideProgAdmitOutside = "admit_outside"
+	outsideProgBlockOutside = "block_outside"
 	outsideProgSteerOutside = "steer_outside"
 	outsideVarConfig        = "config"
 )
@@ -112,6 +114,8 @@ type outsideSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type outsideProgramSpecs struct {
+	AdmitOutside *ebpf.ProgramSpec `ebpf:"admit_outside"`
+	BlockOutside *ebpf.ProgramSpec `ebpf:"block_outside"`
 	SteerOutside *ebpf.ProgramSpec `ebpf:"steer_outside"`
 }
 
@@ -178,11 +182,15 @@ type outsideVariables struct {
 //
 // It can be passed to loadOutsideObjects or ebpf.CollectionSpec.LoadAndAssign.
 type outsidePrograms struct {
+	AdmitOutside *ebpf.Program `ebpf:"admit_outside"`
+	BlockOutside *ebpf.Program `ebpf:"block_outside"`
 	SteerOutside *ebpf.Program `ebpf:"steer_outside"`
 }
 
 func (p *outsidePrograms) Close() error {
 	return _OutsideClose(
+		p.AdmitOutside,
+		p.BlockOutside,
 		p.SteerOutside,
 	)
 }

@@ -190,7 +190,7 @@ func TestOutsideSessions(t *testing.T) {
 		do(out.RemoveSession(id))
 	}
 
-	room := out.sessions.MaxEntries()
+	room := out.sessions.table.MaxEntries()
 	if room != 65536 {
 		t.Errorf("there is room for %d sessions, want 65536", room)
 	}

@@ -10,9 +10,13 @@
  *     drop whatever else comes to the port;
  *  4. TCP: limit how often one source may open a connection, pass the rest.
  *
+ * block_outside and admit_outside decide the same where packet sockets take the
+ * records; see at the end.
+ *
  * None of this is a proof of anything, that is the AEAD's task. It keeps what
  * is plainly not ours away from the workers, at the lowest price there is.
  */
+#include <linux/pkt_cls.h>
 #include "packet.h"
 
 #include <linux/tcp.h>
@@ -180,26 +184,40 @@ inline_always bool may_open(const struct packet *p)
 	return false;
 }
 
+/* decide_tcp leaves it to limit() whether a connection may be opened. */
 inline_always enum exit decide_tcp(struct packet *p)
 {
 	/* A header torn by fragments could smuggle a SYN past the limit (RFC 3128). */
-	const struct tcphdr *tcp = take(&p->cursor, sizeof(*tcp), NULL);
+	const struct tcphdr *tcp;
+	struct tcphdr copy;
 
+	tcp = take(&p->cursor, sizeof(*tcp), &copy);
 	if (!tcp)
 		return MALFORMED;
 	if (tcp->dest != config.port)
 		return NOT_OURS;
-	if (!tcp->syn || tcp->ack)
-		return CONTROL;
-	return may_open(p) ? CONTROL_SYN : SYN_RATE_LIMITED;
+	return tcp->syn && !tcp->ack ? CONTROL_SYN : CONTROL;
 }
 
-inline_always enum exit decide_udp(struct xdp_md *ctx, struct packet *p)
+inline_always enum exit limit(enum exit exit, const struct packet *p)
 {
-	const struct udphdr *udp = take(&p->cursor, sizeof(*udp), NULL);
+	return exit == CONTROL_SYN && !may_open(p) ? SYN_RATE_LIMITED : exit;
+}
+
+/* decide_udp says REDIRECTED for what may be a record, or several that the kernel
+ * has merged to a super-frame. Of those it reads none: the kernel merges whatever
+ * comes from one port in one size, and a stranger's datagram at the head must not
+ * take the records behind it along. The workers look at each.
+ */
+inline_always enum exit decide_udp(struct packet *p, bool merged)
+{
+	const struct udphdr *udp;
+	struct udphdr udp_copy;
 	const struct record_header *record;
+	struct record_header record_copy;
 	__u32 length, session;
 
+	udp = take(&p->cursor, sizeof(*udp), &udp_copy);
 	if (!udp)
 		return MALFORMED;
 	if (udp->dest != config.port)
@@ -210,27 +228,23 @@ inline_always enum exit decide_udp(struct xdp_md *ctx, struct packet *p)
 	length = bpf_ntohs(udp->len);
 	if (length > sizeof(*udp) + p->cursor.left)
 		return BAD_LENGTH;
+	if (merged)
+		return REDIRECTED;
 	if (length < sizeof(*udp) + sizeof(*record) + RECORD_TAG)
 		return SHORT_RECORD;
-	record = take(&p->cursor, sizeof(*record), NULL);
+	record = take(&p->cursor, sizeof(*record), &record_copy);
 	if (!record)
 		return SHORT_RECORD;
 
 	if (record->type != RECORD_DATA)
 		return BAD_TYPE;
 	session = bpf_ntohl(record->session);
-	if (!bpf_map_lookup_elem(&sessions, &session))
-		return UNKNOWN_SESSION;
-	if (bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP) == XDP_REDIRECT)
-		return REDIRECTED;
-	return NO_SOCKET;
+	return bpf_map_lookup_elem(&sessions, &session) ? REDIRECTED : UNKNOWN_SESSION;
 }
 
-static __noinline enum exit decide(struct xdp_md *ctx)
+inline_always enum exit decide(struct packet *p, struct cursor cursor, int most_tags, bool merged)
 {
-	struct packet p;
-
-	switch (parse(&p, frame_cursor(ctx), MAX_VLAN_TAGS)) {
+	switch (parse(p, cursor, most_tags)) {
 	case PARSED_IP:
 		break;
 	case PARSED_NOT_IP:
@@ -241,10 +255,10 @@ static __noinline enum exit decide(struct xdp_md *ctx)
 		return MALFORMED;
 	}
 
-	if (!is_for_us(&p))
+	if (!is_for_us(p))
 		return NOT_OURS;
 
-	switch (find_transport(&p)) {
+	switch (find_transport(p)) {
 	case TRANSPORT_FOUND:
 		break;
 	case TRANSPORT_IN_FIRST_FRAGMENT:
@@ -253,22 +267,66 @@ static __noinline enum exit decide(struct xdp_md *ctx)
 		return UNREADABLE;
 	}
 
-	if (p.protocol == IPPROTO_UDP)
-		return decide_udp(ctx, &p);
-	if (p.protocol == IPPROTO_TCP)
-		return decide_tcp(&p);
+	if (p->protocol == IPPROTO_UDP)
+		return decide_udp(p, merged);
+	if (p->protocol == IPPROTO_TCP)
+		return decide_tcp(p);
 	return NOT_OURS;
+}
+
+static __noinline enum exit decide_frame(struct xdp_md *ctx)
+{
+	struct packet p;
+	enum exit exit = limit(decide(&p, frame_cursor(ctx), MAX_VLAN_TAGS, false), &p);
+
+	if (exit == REDIRECTED && bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP) != XDP_REDIRECT)
+		return NO_SOCKET;
+	return exit;
 }
 
 SEC("xdp.frags")
 int steer_outside(struct xdp_md *ctx)
 {
-	enum exit exit = decide(ctx);
+	enum exit exit = decide_frame(ctx);
 
 	count(&counters, exit, 1, bpf_xdp_get_buff_len(ctx));
 	if (exit == REDIRECTED)
 		return XDP_REDIRECT;
 	return exit < REDIRECTED ? XDP_PASS : XDP_DROP;
+}
+
+/* The same decision for an outside port of packet sockets, as for the inside's:
+ * admit_outside says what gets into them, block_outside keeps the original of it
+ * from the kernel, which knows no socket at our port and would tell the peer.
+ */
+inline_always enum exit decide_buffer(struct __sk_buff *skb, struct packet *p)
+{
+	return decide(p, buffer_cursor(skb), skb->vlan_present ? MAX_VLAN_TAGS - 1 : MAX_VLAN_TAGS, skb->gso_segs > 1);
+}
+
+static __noinline enum exit decide_once(struct __sk_buff *skb)
+{
+	struct packet p;
+
+	return limit(decide_buffer(skb, &p), &p);
+}
+
+SEC("tcx/ingress")
+int block_outside(struct __sk_buff *skb)
+{
+	enum exit exit = decide_once(skb);
+
+	count(&counters, exit, skb->gso_segs ? skb->gso_segs : 1, skb->len);
+	/* Unspecified is what lets the programs behind this one, the operator's, have a look. */
+	return exit < REDIRECTED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("socket")
+int admit_outside(struct __sk_buff *skb)
+{
+	struct packet p;
+
+	return decide_buffer(skb, &p) == REDIRECTED ? skb->len : 0;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -59,17 +59,18 @@ type GatewayConfig struct {
 // InsideConfig is the interface on which the protected hosts are.
 type InsideConfig struct {
 	Interface string
-	IO        InsideIO
+	IO        IO
 }
 
 // OutsideConfig is the interface towards the peers, and the address by which
 // they know this gateway.
 type OutsideConfig struct {
 	Interface string
+	IO        IO
 	Address   netip.Addr // IPv4 or IPv6, without a zone
 	Port      uint16     // TCP for control and UDP for data, DefaultPort
 	// UDPChecksum has UDP checksums sent on IPv4, false by default: the tag
-	// protects more. On IPv6 they are always sent.
+	// protects more. On IPv6, and with super-frames, they are always sent.
 	UDPChecksum bool
 }
 
@@ -158,13 +159,13 @@ func (r PortRange) String() string {
 	return strconv.Itoa(int(r.First)) + "-" + strconv.Itoa(int(r.Last))
 }
 
-// InsideIO is how the gateway exchanges packets with the inside.
-type InsideIO string
+// IO is how the gateway exchanges packets with one of its interfaces.
+type IO string
 
 const (
-	IOAuto       InsideIO = "auto"       // the default: super-frames where the interface is a virtual one
-	IOXDP        InsideIO = "xdp"        // AF_XDP
-	IOSuperframe InsideIO = "superframe" // packet sockets, the hosts' offloads left on
+	IOAuto       IO = "auto"       // the default: super-frames where the interface is a virtual one
+	IOXDP        IO = "xdp"        // AF_XDP
+	IOSuperframe IO = "superframe" // packet sockets, offloads left on
 )
 
 // AttachMode is how the XDP programs are attached.

@@ -114,6 +114,7 @@ func TestBrokenFiles(t *testing.T) {
 		{"interface", lines{4: "  inside: { interface: averylongethernet }"}, `4: gateway.inside.interface: "averylongethernet" is not the name of an interface`},
 		{"one interface for both", lines{5: "  outside: { interface: eth1, address: 192.0.2.1 }"}, `5: gateway.outside.interface: "eth1" is the inside interface too`},
 		{"io", lines{4: "  inside: { interface: eth1, io: fast }"}, `4: gateway.inside.io: "fast" is not one of auto, xdp, superframe`},
+		{"io outside", lines{5: "  outside: { interface: eth2, address: 192.0.2.1, io: gso }"}, `5: gateway.outside.io: "gso" is not one of auto, xdp, superframe`},
 		{"address", lines{5: "  outside: { interface: eth2, address: gw.example }"}, `5: gateway.outside.address: "gw.example" is not an IP address`},
 		{"address with a zone", lines{5: "  outside: { interface: eth2, address: \"fe80::1%eth2\" }"}, `5: gateway.outside.address: "fe80::1%eth2" is not an IP address`},
 		{"address of all", lines{5: "  outside: { interface: eth2, address: 0.0.0.0 }"}, `5: gateway.outside.address: "0.0.0.0" is not the address of one host`},

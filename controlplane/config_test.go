@@ -40,7 +40,7 @@ func TestParseDefaults(t *testing.T) {
 			Name:     "site-a",
 			Identity: "/etc/qzmq/a.key",
 			Inside:   InsideConfig{Interface: "eth1", IO: "auto"},
-			Outside:  OutsideConfig{Interface: "eth2", Address: netip.MustParseAddr("192.0.2.1"), Port: 5580},
+			Outside:  OutsideConfig{Interface: "eth2", IO: IOAuto, Address: netip.MustParseAddr("192.0.2.1"), Port: 5580},
 			Workers:  0,
 			Attach:   "auto",
 			ZeroCopy: "auto",
@@ -70,7 +70,7 @@ gateway:
   certificate: a.cert
   knock: own.knock
   inside:  { interface: eth1, io: xdp }
-  outside: { interface: eth2.7, address: "2001:db8::1", port: 5581, udp_checksum: true }
+  outside: { interface: eth2.7, io: superframe, address: "2001:db8::1", port: 5581, udp_checksum: true }
   workers: 4
   attach: native
   zero_copy: on
@@ -131,7 +131,7 @@ links:
 			Certificate: "a.cert",
 			Knock:       "own.knock",
 			Inside:      InsideConfig{Interface: "eth1", IO: IOXDP},
-			Outside:     OutsideConfig{Interface: "eth2.7", Address: netip.MustParseAddr("2001:db8::1"), Port: 5581, UDPChecksum: true},
+			Outside:     OutsideConfig{Interface: "eth2.7", IO: IOSuperframe, Address: netip.MustParseAddr("2001:db8::1"), Port: 5581, UDPChecksum: true},
 			Workers:     4,
 			Attach:      AttachNative,
 			ZeroCopy:    ZeroCopyOn,

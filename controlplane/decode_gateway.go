@@ -59,7 +59,7 @@ func (d *decoder) inside(s *section, in *InsideConfig) {
 }
 
 func (d *decoder) outside(s *section, out *OutsideConfig, in InsideConfig) {
-	out.Port = DefaultPort
+	out.IO, out.Port = IOAuto, DefaultPort
 	required(s, "interface", aText(), &out.Interface, func(v string) (string, error) {
 		if v == in.Interface {
 			// Each interface gets one of two XDP programs; they do not go together.
@@ -68,6 +68,7 @@ func (d *decoder) outside(s *section, out *OutsideConfig, in InsideConfig) {
 		return parseInterface(v)
 	})
 	required(s, "address", aText(), &out.Address, parseHostAddress)
+	optional(s, "io", aText(), &out.IO, oneOf(IOAuto, IOXDP, IOSuperframe))
 	optional(s, "port", aNumber(), &out.Port, parsePort)
 	optional(s, "udp_checksum", aBool(), &out.UDPChecksum, parseBool)
 	s.end()

@@ -113,7 +113,7 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 		rotation: cfg.QZMQ.KeyRotation,
 		tempo:    usualTempo(),
 		engine:   g.engine,
-		steer:    g.interfaces.steer,
+		steer:    g.interfaces.outside.steer,
 		resolve:  func(peer netip.Addr) { g.resolver.want(outsideSide, peer) },
 		wireMTU:  g.wireMTU,
 		options:  options(c), udpChecksum: c.Outside.UDPChecksum,
@@ -139,18 +139,17 @@ func start(cfg *Config, log *slog.Logger, keyLog io.Writer) (g *gateway, err err
 	if g.control, err = net.Listen("tcp", g.peering.local.String()); err != nil {
 		return g, fmt.Errorf("listen for control connections: %w", err)
 	}
-	if off, err := g.interfaces.inside.cutInSoftware(c.Inside.Interface); err != nil || len(off) > 0 {
-		log.Warn("the kernel cuts the inside's super-frames in software, which is slower", "interface", c.Inside.Interface,
-			"features_off", off, "to_turn_on", fmt.Sprintf("ethtool -K %s tx on sg on tso on", c.Inside.Interface), "error", err)
+	for _, side := range g.interfaces.sides() {
+		side.warn(log)
 	}
 	provider, fault := record.Provider()
 	if fault != nil {
 		log.Error("the faster AEAD that this program was built with is not used", "reason", fault)
 	}
+	in, out := &g.interfaces.inside, &g.interfaces.outside
 	log.Info("gateway started", "name", c.Name, "fingerprint", identity.Fingerprint(), "aead", provider,
-		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", g.interfaces.inside.io, "inside_io_because", g.interfaces.inside.why,
-		"inside_mode", g.interfaces.inside.mode,
-		"outside", c.Outside.Interface, "outside_mode", g.interfaces.outsideMode,
+		"workers", g.engine.Streams(), "inside", c.Inside.Interface, "inside_io", in.io, "inside_io_because", in.why, "inside_mode", in.mode,
+		"outside", c.Outside.Interface, "outside_io", out.io, "outside_io_because", out.why, "outside_mode", out.mode,
 		"cpus", g.interfaces.cpus, "control", g.control.Addr(), "admin", g.admin.listener.Addr(), "socket", c.Admin.Socket, "links", len(cfg.Links), "relays", len(cfg.Relays), "descriptors", descriptors())
 	return g, nil
 }
@@ -166,7 +165,7 @@ func options(c *GatewayConfig) uint32 {
 // wireMTU is the largest outer packet that a peer may send here, in bytes: one
 // that the outside carries, a chunk holds, and whose content fits the inside.
 func (g *gateway) wireMTU() int {
-	return min(g.resolver.mtu(outsideSide), g.interfaces.mostWireMTU(),
+	return min(g.resolver.mtu(outsideSide), g.interfaces.outside.mostWireMTU(),
 		g.resolver.mtu(insideSide)+dataplane.Overhead(g.cfg.Gateway.Outside.Address))
 }
 

@@ -7,20 +7,23 @@ import (
 
 func TestBestIO(t *testing.T) {
 	for _, test := range []struct {
-		driver string
-		noTCX  error
-		io     InsideIO
-		why    string
+		driver   string
+		zeroCopy bool
+		noTCX    error
+		io       IO
+		why      string
 	}{
-		{"veth", nil, IOSuperframe, "virtual driver veth"},
-		{"tun", nil, IOSuperframe, "virtual driver tun"},
-		{"mlx5_core", nil, IOXDP, "driver mlx5_core"},
-		{"", nil, IOXDP, "driver "},
-		{"veth", errors.New("too old"), IOXDP, "virtual driver veth, but too old"},
-		{"ice", errors.New("too old"), IOXDP, "driver ice"},
+		{"veth", false, nil, IOSuperframe, "virtual driver veth"},
+		{"tun", false, nil, IOSuperframe, "virtual driver tun"},
+		{"mlx5_core", false, nil, IOXDP, "driver mlx5_core"},
+		{"", false, nil, IOXDP, "driver "},
+		{"veth", false, errors.New("too old"), IOXDP, "virtual driver veth, but too old"},
+		{"ice", false, errors.New("too old"), IOXDP, "driver ice"},
+		{"virtio_net", true, nil, IOXDP, "zero copy, driver virtio_net"},
+		{"mlx5_core", true, nil, IOXDP, "zero copy, driver mlx5_core"},
 	} {
-		if io, why := bestIO(test.driver, test.noTCX); io != test.io || why != test.why {
-			t.Errorf("%q, %v: %s because %q, want %s because %q", test.driver, test.noTCX, io, why, test.io, test.why)
+		if io, why := bestIO(test.driver, test.zeroCopy, test.noTCX); io != test.io || why != test.why {
+			t.Errorf("%q, %t, %v: %s because %q, want %s because %q", test.driver, test.zeroCopy, test.noTCX, io, why, test.io, test.why)
 		}
 	}
 }

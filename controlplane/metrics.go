@@ -89,6 +89,7 @@ var (
 	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
 
 	insideIO     = desc("inside_io_info", "How packets are exchanged with the inside; always 1.", "interface", "io", "because")
+	outsideIO    = desc("outside_io_info", "How packets are exchanged with the outside; always 1.", "interface", "io", "because")
 	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages", "max_frame")
 	workerCPU    = desc("worker_cpu", "The CPU that a worker keeps to; absent where the scheduler chooses.", "queue")
 	socketEvents = desc("socket_events_total", "What happened to each AF_XDP or packet socket.", "side", "queue", "event")
@@ -102,7 +103,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c *collector) Describe(d chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		queuePackets, queueBytes, shared, drops, answered, linkUp, linkRecords, linkBytes, linkForged, sessionAge,
-		steered, steeredBytes, aeadInfo, insideIO, socketInfo, socketEvents, workerCPU, turnsTaken, turnsWait,
+		steered, steeredBytes, aeadInfo, insideIO, outsideIO, socketInfo, socketEvents, workerCPU, turnsTaken, turnsWait,
 	} {
 		d <- one
 	}
@@ -153,7 +154,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, p := range []struct {
 		name string
 		read func() ([]bpf.Counter, error)
-	}{{"inside", c.g.interfaces.inside.steer.Counters}, {"outside", c.g.interfaces.steer.Counters}} {
+	}{{"inside", c.g.interfaces.inside.steer.Counters}, {"outside", c.g.interfaces.outside.steer.Counters}} {
 		counters, err := p.read()
 		if err != nil {
 			out <- prometheus.NewInvalidMetric(steered, err)
@@ -169,16 +170,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for i, cpu := range c.g.interfaces.cpus {
 		gauge(workerCPU, float64(cpu), strconv.Itoa(i))
 	}
-	in := c.g.interfaces.inside
-	gauge(insideIO, 1, c.g.cfg.Gateway.Inside.Interface, string(in.io), in.why)
-	for i, s := range in.xsk {
-		c.socket(out, "inside", i, s, in.mode)
-	}
-	for i, s := range in.super {
-		c.superframes(out, i, s)
-	}
-	for i, s := range c.g.interfaces.outsideXSK {
-		c.socket(out, "outside", i, s, string(c.g.interfaces.outsideMode))
+	for i, side := range c.g.interfaces.sides() {
+		gauge([]*prometheus.Desc{insideIO, outsideIO}[i], 1, side.device, string(side.io), side.why)
+		for i, s := range side.xsk {
+			c.socket(out, side.name, i, s, side.mode)
+		}
+		for i, s := range side.super {
+			c.superframes(out, side.name, i, s)
+		}
 	}
 }
 
@@ -234,11 +233,11 @@ func (c *collector) socket(out chan<- prometheus.Metric, side string, queue int,
 	}
 }
 
-// superframes shows an inside packet socket.
-func (c *collector) superframes(out chan<- prometheus.Metric, queue int, s *superframe.Socket) {
+// superframes shows a packet socket.
+func (c *collector) superframes(out chan<- prometheus.Metric, side string, queue int, s *superframe.Socket) {
 	stats, q := s.Stats(), strconv.Itoa(queue)
 	show := func(event string, n uint64) {
-		out <- prometheus.MustNewConstMetric(socketEvents, prometheus.CounterValue, float64(n), "inside", q, event)
+		out <- prometheus.MustNewConstMetric(socketEvents, prometheus.CounterValue, float64(n), side, q, event)
 	}
 	show("received", stats.ReceivedPackets)
 	show("received_frames", stats.ReceivedFrames)

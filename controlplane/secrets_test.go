@@ -29,7 +29,7 @@ func open() map[string]string {
 		"record":    "AEAD Hash Header Limits Usage Verdict",
 		"zmtp":      "Caller ClosedError Flags Frame Greeting Header Judge Lifetime Message Metadata NullOptions Options Property RefusedError Run TurnStats Turns",
 		// Of keys and knocks a configuration has the paths.
-		"controlplane": "AdminConfig AntiDoSConfig AttachMode Config ConfigError CookieMode GatewayConfig InsideConfig InsideIO LinkConfig " +
+		"controlplane": "AdminConfig AntiDoSConfig AttachMode Config ConfigError CookieMode GatewayConfig IO InsideConfig LinkConfig " +
 			"OtherTraffic OutsideConfig Phase PinMode PortRange QZMQConfig RSSMode ResumptionConfig RotationConfig ServiceConfig ZeroCopyMode " +
 			"RelayAlone RelayConfig RelayRules FrameStatus RelayPeerStatus RelayStatus " +
 			"ArrivingStatus DropStatus ExitStatus FeatureStatus LeavingStatus LinkState LinkStatus QueueStatus SessionState SessionStatus SocketStatus Status TrafficStatus",

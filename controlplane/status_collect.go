@@ -30,7 +30,7 @@ func (g *gateway) status() (*Status, error) {
 	for _, p := range []struct {
 		name string
 		read func() ([]bpf.Counter, error)
-	}{{"inside", g.interfaces.inside.steer.Counters}, {"outside", g.interfaces.steer.Counters}} {
+	}{{"inside", g.interfaces.inside.steer.Counters}, {"outside", g.interfaces.outside.steer.Counters}} {
 		counters, err := p.read()
 		if err != nil {
 			return nil, err
@@ -131,7 +131,8 @@ func (g *gateway) features() (FeatureStatus, error) {
 	provider, fault := record.Provider()
 	out := FeatureStatus{
 		AEADProvider: provider, InsideIO: string(g.interfaces.inside.io), InsideIOBecause: g.interfaces.inside.why,
-		UDPChecksum: c.Outside.UDPChecksum || c.Outside.Address.Is6(), ShareRecords: c.ShareRecords,
+		OutsideIO: string(g.interfaces.outside.io), OutsideIOBecause: g.interfaces.outside.why,
+		UDPChecksum: c.Outside.UDPChecksum || c.Outside.Address.Is6() || g.interfaces.outside.io == IOSuperframe, ShareRecords: c.ShareRecords,
 		Workers: g.engine.Streams(), GoVersion: runtime.Version(), Architecture: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), CPUFeatures: cpuFeatures(), WorkerCPUs: append([]int{}, g.interfaces.cpus...), Sockets: []SocketStatus{},
 	}
@@ -143,32 +144,26 @@ func (g *gateway) features() (FeatureStatus, error) {
 		return out, fmt.Errorf("ask for the kernel's version: %w", err)
 	}
 	out.Kernel = unix.ByteSliceToString(system.Release[:])
-	in, outside := g.interfaces.inside, g.interfaces.outsideXSK
-	for _, socket := range in.xsk {
-		one, err := showSocket("inside", in.mode, socket)
-		if err != nil {
-			return out, err
+	for _, side := range g.interfaces.sides() {
+		for _, socket := range side.xsk {
+			one, err := showSocket(side.name, side.mode, socket)
+			if err != nil {
+				return out, err
+			}
+			out.Sockets = append(out.Sockets, one)
 		}
-		out.Sockets = append(out.Sockets, one)
-	}
-	for queue, socket := range in.super {
-		out.Sockets = append(out.Sockets, showPacketSocket(c.Inside.Interface, queue, in.mode, socket))
-	}
-	for _, socket := range outside {
-		one, err := showSocket("outside", string(g.interfaces.outsideMode), socket)
-		if err != nil {
-			return out, err
+		for queue, socket := range side.super {
+			out.Sockets = append(out.Sockets, showPacketSocket(side, queue, socket))
 		}
-		out.Sockets = append(out.Sockets, one)
 	}
 	return out, nil
 }
 
 // showPacketSocket shows one that speaks super-frames, which has no rings.
-func showPacketSocket(device string, queue int, mode string, s *superframe.Socket) SocketStatus {
+func showPacketSocket(side *ports, queue int, s *superframe.Socket) SocketStatus {
 	stats := s.Stats()
 	out := SocketStatus{
-		Kind: "packet", Side: "inside", Interface: device, Queue: queue, Attach: mode,
+		Kind: "packet", Side: side.name, Interface: side.device, Queue: queue, Attach: side.mode,
 		ReceivedPackets: stats.ReceivedPackets, ReceivedBytes: stats.ReceivedBytes,
 		SentPackets: stats.SentPackets, SentBytes: stats.SentBytes, ReceiveDropped: stats.ReceiveDropped,
 	}

@@ -23,6 +23,8 @@ const sessionSlots = 1 << 16
 // Queue is what one worker serves.
 type Queue struct {
 	Inside, Outside Port
+	// OutsideSums says that the outside port gives datagrams their UDP checksums.
+	OutsideSums bool
 	// Wait blocks until one of the ports has packets, Wake was called, or the
 	// time is over.
 	Wait func(time.Duration)

@@ -112,7 +112,7 @@ func (w *Worker) add(l *lane, room, payload []byte, ecn byte) Drop {
 		return DropKeyExhausted
 	}
 	l.put(frame, n, ecn)
-	if l.sums {
+	if l.sums && !w.queue.OutsideSums {
 		w.sums = append(w.sums, unsummed{l, frame})
 	}
 	w.queue.Outside.Commit(frame)

@@ -77,12 +77,12 @@ func (b *testbed) answered(pings []pinger, limit time.Duration, what string) tim
 // routes, and the link is back by itself when the gateway is.
 func TestCrash(t *testing.T) {
 	b := newTestbed(t, "")
-	testCrash(t, b, func(s site) bool { return b.xdp(s, "eth1") })
+	testCrash(t, b, func(s site) (in, out bool) { return b.xdp(s, "eth1"), b.xdp(s, "eth2") })
 }
 
-// testCrash does so with gateways of these settings; inside says whether the
-// program of their inside is attached.
-func testCrash(t *testing.T, b *testbed, inside func(site) bool, settings ...string) {
+// testCrash does so with gateways of these settings; attached says whether the
+// programs of their two sides are.
+func testCrash(t *testing.T, b *testbed, attached func(site) (in, out bool), settings ...string) {
 
 	// Before any gateway has run there is no guard, and plaintext crosses.
 	control := b.onWire((*frame).inClear)
@@ -102,11 +102,11 @@ func testCrash(t *testing.T, b *testbed, inside func(site) bool, settings ...str
 	b.answered(pings, 5*time.Second, "traffic flows")
 	for _, killed := range []site{siteB, siteA} {
 		t.Run("kill "+killed.name, func(t *testing.T) {
-			if !inside(killed) || !b.xdp(killed, "eth2") {
+			if in, out := attached(killed); !in || !out {
 				t.Fatal("a program is missing on a running gateway")
 			}
 			daemons[killed].kill()
-			gone := b.within(500*time.Millisecond, "the programs are gone", func() bool { return !inside(killed) && !b.xdp(killed, "eth2") })
+			gone := b.within(500*time.Millisecond, "the programs are gone", func() bool { in, out := attached(killed); return !in && !out })
 
 			// Both hosts go on, and what they send ends at a gateway.
 			sent := map[site]*capture{}

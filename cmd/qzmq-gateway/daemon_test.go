@@ -40,11 +40,11 @@ func (b *testbed) configure(s site, more ...string) string {
 	return path
 }
 
-// environment is what the shipped configurations ask for; AF_XDP on the inside,
+// environment is what the shipped configurations ask for; AF_XDP on both sides,
 // where they leave the choice; then what settings (NAME=value) say, which win.
 func (b *testbed) environment(s site, settings ...string) []string {
 	env := append(os.Environ(), "QZMQ_IDENTITY="+b.key(s.name), "QZMQ_PEER="+b.peers[s.other().name],
-		"QZMQ_GATEWAY_INSIDE_IO=xdp", "QZMQ_GATEWAY_ADMIN_SOCKET="+b.socket(s))
+		"QZMQ_GATEWAY_INSIDE_IO=xdp", "QZMQ_GATEWAY_OUTSIDE_IO=xdp", "QZMQ_GATEWAY_ADMIN_SOCKET="+b.socket(s))
 	return append(env, settings...)
 }
 

@@ -105,10 +105,12 @@ func reasonOf(sample string) string {
 
 // TestHostileRecords sends what somebody on the path could send. Each frame is
 // counted under its own name, none gets in, and the session does not mind.
-func TestHostileRecords(t *testing.T) {
-	b := newTestbed(t, "")
+func TestHostileRecords(t *testing.T) { testHostile(t, newTestbed(t, "")) }
+
+func testHostile(t *testing.T, b *testbed, settings ...string) {
 	wire := b.onWire(isFrom(siteA))
-	gwA, victim := b.linked()
+	answers := b.onWire(func(f *frame) bool { return f.protocol == unix.IPPROTO_ICMP })
+	gwA, victim := b.linked(settings...)
 	genuine, delivered := b.holdBack(wire)
 	attacker := b.attacker(victim)
 	shaken := gwA.metrics().handshakes() + victim.metrics().handshakes()
@@ -192,6 +194,9 @@ func TestHostileRecords(t *testing.T) {
 		}
 	})
 
+	for _, f := range answers.all() {
+		t.Errorf("the kernel has answered: %v", f)
+	}
 	for _, to := range []string{hostB4, hostB6} {
 		if !b.ping("host-a", to) {
 			t.Errorf("no ping to %s any more", to)

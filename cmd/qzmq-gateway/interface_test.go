@@ -8,9 +8,10 @@ import (
 
 // TestInterfaceDownUp: a gateway whose outside goes down and comes back under
 // traffic carries on, without a restart.
-func TestInterfaceDownUp(t *testing.T) {
-	b := newTestbed(t, "")
-	a, z := b.linked()
+func TestInterfaceDownUp(t *testing.T) { testDownUp(t, newTestbed(t, "")) }
+
+func testDownUp(t *testing.T, b *testbed, settings ...string) {
+	a, z := b.linked(settings...)
 	leaks := b.onWire((*frame).inClear)
 	pings := b.crossfire()
 	b.answered(pings, 5*time.Second, "traffic flows")

@@ -184,11 +184,12 @@ func testUDPSegments(t *testing.T, b *testbed, a *daemon) {
 	}
 }
 
-// TestSuperframeCrash is TestCrash on an inside port of packet sockets.
+// TestSuperframeCrash is TestCrash on ports of packet sockets.
 func TestSuperframeCrash(t *testing.T) {
 	b := newTestbed(t, "")
 	b.offloads("on", "host-a", "host-b", "gw-a", "gw-b")
-	testCrash(t, b, func(s site) bool { return b.tcx(s, "eth1") }, autoIO)
+	b.cable("on")
+	testCrash(t, b, func(s site) (in, out bool) { return b.tcx(s, "eth1"), b.tcx(s, "eth2") }, sides("auto", "auto")...)
 }
 
 // TestSuperframeDamage: a segment that arrives damaged, between others that

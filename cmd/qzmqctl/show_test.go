@@ -114,6 +114,7 @@ cpu features   aes avx2
 aead provider  standard
 aead fault     a self-test has failed
 inside io      xdp, configured
+outside io     superframe, virtual driver veth
 workers        2
 worker cpus    1 3
 udp checksums  no

@@ -123,7 +123,8 @@ func features(s *controlplane.Status) string {
 	rows := []string{
 		row("version", s.Version), row("go", f.GoVersion), row("kernel", f.Kernel),
 		row("cpus", fmt.Sprintf("%d, %s", f.CPUs, f.Architecture)), row("cpu features", strings.Join(f.CPUFeatures, " ")),
-		row("aead provider", f.AEADProvider), row("aead fault", f.AEADFault), row("inside io", f.InsideIO+", "+f.InsideIOBecause), row("workers", f.Workers), row("worker cpus", numbers(f.WorkerCPUs)),
+		row("aead provider", f.AEADProvider), row("aead fault", f.AEADFault), row("inside io", f.InsideIO+", "+f.InsideIOBecause), row("outside io", f.OutsideIO+", "+f.OutsideIOBecause),
+		row("workers", f.Workers), row("worker cpus", numbers(f.WorkerCPUs)),
 		row("udp checksums", yes(f.UDPChecksum)), row("share records", yes(f.ShareRecords)),
 	}
 	out := table("FEATURE\tIN FORCE", rows)

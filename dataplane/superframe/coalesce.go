@@ -12,9 +12,9 @@ import (
 // is delivered by itself.
 
 const (
-	maxRooms = 512 // frames of one Flush
-	mostUDP  = 64  // datagrams in one piece: UDP_MAX_SEGMENTS of older kernels
-	openMost = 8   // flows that are being merged at the same time
+	maxRooms = 4096 // frames of one Flush; a batch of records full of small packets makes so many
+	mostUDP  = 64   // datagrams in one piece: UDP_MAX_SEGMENTS of older kernels
+	openMost = 8    // flows that are being merged at the same time
 
 	// maxSuperLen is the longest frame that an interface takes in one piece
 	// unless somebody has raised its gso_max_size.
@@ -36,6 +36,7 @@ type train struct {
 
 // coalescer sorts the frames of one Flush into trains.
 type coalescer struct {
+	sealed bool // checksums say nothing, and are all to be computed
 	frames [][]byte
 	next   [maxRooms]int // the frame behind, in its train
 	trains []train
@@ -43,8 +44,8 @@ type coalescer struct {
 	turn   int           // the flow to give up next when all are taken
 }
 
-func newCoalescer() *coalescer {
-	c := &coalescer{frames: make([][]byte, 0, maxRooms), trains: make([]train, 0, maxRooms)}
+func newCoalescer(sealed bool) *coalescer {
+	c := &coalescer{sealed: sealed, frames: make([][]byte, 0, maxRooms), trains: make([]train, 0, maxRooms)}
 	c.reset()
 	return c
 }
@@ -76,6 +77,7 @@ func (c *coalescer) add(n int) {
 	if !ok {
 		// Perhaps a fragment of any of the flows: nothing may overtake it.
 		c.closeAll()
+		t.layout = layout{}
 		c.trains = append(c.trains, t)
 		return
 	}
@@ -88,7 +90,7 @@ func (c *coalescer) add(n int) {
 		}
 		c.flows[slot] = -1
 	}
-	if t.mayGrow(frame) {
+	if c.mayGrow(&t, frame) {
 		if slot < 0 {
 			slot, c.turn = c.turn, (c.turn+1)%openMost
 		}
@@ -124,7 +126,7 @@ func sameFlow(a []byte, la *layout, b []byte, lb *layout) bool {
 
 // mayGrow says whether the frame can be the first of several, and remembers what
 // the second has to be like.
-func (t *train) mayGrow(frame []byte) bool {
+func (c *coalescer) mayGrow(t *train, frame []byte) bool {
 	header := ipv4Len
 	if t.v6 {
 		header = ipv6Len
@@ -136,7 +138,7 @@ func (t *train) mayGrow(frame []byte) bool {
 	t.content = t.size
 	transport := frame[t.transport:]
 	if t.protocol == protocolUDP {
-		return isSummed(transport)
+		return c.isWhole(transport)
 	}
 	const may = flagACK | flagECE | flagCWR
 	if flags := transport[13]; flags&flagACK == 0 || flags&^may != 0 {
@@ -146,10 +148,10 @@ func (t *train) mayGrow(frame []byte) bool {
 	return true
 }
 
-// isSummed says that a UDP header has a checksum, and the length of the packet
-// that it came in.
-func isSummed(udp []byte) bool {
-	return int(binary.BigEndian.Uint16(udp[4:])) == len(udp) && binary.NativeEndian.Uint16(udp[6:]) != 0
+// isWhole says that a datagram has the length of the packet that it came in, and a
+// checksum where that means anything.
+func (c *coalescer) isWhole(udp []byte) bool {
+	return int(binary.BigEndian.Uint16(udp[4:])) == len(udp) && (c.sealed || binary.NativeEndian.Uint16(udp[6:]) != 0)
 }
 
 // joins decides whether the frame continues the train, and takes it in.
@@ -166,7 +168,7 @@ func (c *coalescer) joins(t *train, frame []byte, l *layout) bool {
 	}
 	last := size < t.size
 	if t.protocol == protocolUDP {
-		if t.count == mostUDP || !isSummed(frame[l.transport:]) {
+		if t.count == mostUDP || !c.isWhole(frame[l.transport:]) {
 			return false
 		}
 	} else {
@@ -176,12 +178,7 @@ func (c *coalescer) joins(t *train, frame []byte, l *layout) bool {
 		}
 		last = last || tcp[13]&(flagFIN|flagPSH) != 0
 	}
-	if !t.verified {
-		if t.verified = verify(first, &t.layout); !t.verified {
-			return false
-		}
-	}
-	if !verify(frame, l) {
+	if !c.sealed && !c.verified(t, frame, l) {
 		return false
 	}
 	t.fixedID = fixed
@@ -191,6 +188,13 @@ func (c *coalescer) joins(t *train, frame []byte, l *layout) bool {
 		c.shut(t)
 	}
 	return true
+}
+
+// verified says whether the checksums of the train's first frame and of this one
+// are right.
+func (c *coalescer) verified(t *train, frame []byte, l *layout) bool {
+	t.verified = t.verified || verify(c.frames[t.first], &t.layout)
+	return t.verified && verify(frame, l)
 }
 
 // continues says whether a TCP header is what a cutter would make of the first
@@ -249,6 +253,13 @@ func verify(frame []byte, l *layout) bool {
 // it.
 func (c *coalescer) couple(t *train) (v vnet) {
 	first := c.frames[t.first]
+	if t.count == 1 {
+		if c.sealed && t.protocol == protocolUDP {
+			binary.BigEndian.PutUint16(first[t.checksumAt():], t.pseudo(first).word(uint16(t.end-t.transport)).fold())
+			v = vnet{flags: needsChecksum, start: uint16(t.transport), inStart: uint16(t.checksumAt() - t.transport)}
+		}
+		return v
+	}
 	length := t.payload - t.ip + t.content
 	v = vnet{
 		flags: needsChecksum, gso: gsoTCP4, headerLen: uint16(t.payload), size: uint16(t.size),

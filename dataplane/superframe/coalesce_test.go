@@ -9,7 +9,7 @@ import (
 // depart gives the frames of a Flush as the kernel would take them: one piece for
 // each train, with its virtio-net header.
 func depart(frames [][]byte) (pieces [][]byte, headers []vnet) {
-	c := newCoalescer()
+	c := newCoalescer(false)
 	c.frames = append(c.frames, frames...)
 	c.sort()
 	for i := range c.trains {
@@ -184,7 +184,7 @@ func TestFixedIdentification(t *testing.T) {
 // with the mark that the sums are right was right; what was damaged leaves as it
 // came.
 func TestDamageIsNotBlessed(t *testing.T) {
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	for _, v6 := range []bool{false, true} {
 		s := plain(3 * 100)
 		s.v6 = v6
@@ -221,7 +221,7 @@ func TestDamageIsNotBlessed(t *testing.T) {
 // merge, and cuts what has become of them again: every flow's frames are the
 // same bytes in the same order.
 func TestFlowsKeepTheirOrder(t *testing.T) {
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	for seed := range uint64(300) {
 		dice := random(seed)
 		flows := make([]segment, 1+dice.IntN(2*openMost))
@@ -296,7 +296,7 @@ func TestLongestPiece(t *testing.T) {
 	if len(pieces) != 2 {
 		t.Fatalf("%d pieces", len(pieces))
 	}
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	same(t, "long", recut(t, r, pieces[:1], headers[:1]), s.cutPlainly(1448))
 	// One that would be longer is two.
 	long := plain(46 * 1448)
@@ -319,7 +319,7 @@ func FuzzCoalesce(f *testing.F) {
 			f.Add(cut[0], cut[1], cut[2])
 		}
 	}
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		frames := [][]byte{a, b, c}
 		for _, one := range frames {

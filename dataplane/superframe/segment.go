@@ -52,9 +52,9 @@ func (c *cutter) prepare(v *vnet, head []byte, length int) bool {
 // length is the number of bytes of segment i.
 func (c *cutter) length(i int) int { return c.payload + min(c.size, c.content-i*c.size) }
 
-// cut writes the headers of segment i in front of its payload, and all its
-// checksums.
-func (c *cutter) cut(i int, frame []byte) {
+// cut writes the headers of segment i in front of its payload, and its checksums
+// unless nobody wants that of the transport.
+func (c *cutter) cut(i int, frame []byte, summed bool) {
 	copy(frame, c.header[:c.payload])
 	if c.v6 {
 		binary.BigEndian.PutUint16(frame[c.ip+4:], uint16(len(frame)-c.ip-ipv6Len))
@@ -76,6 +76,9 @@ func (c *cutter) cut(i int, frame []byte) {
 		}
 	} else {
 		binary.BigEndian.PutUint16(transport[4:], uint16(len(transport)))
+	}
+	if !summed {
+		return
 	}
 	at := c.checksumAt() - c.transport
 	transport[at], transport[at+1] = 0, 0

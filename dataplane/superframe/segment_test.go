@@ -95,7 +95,7 @@ func TestSegments(t *testing.T) {
 			want := s
 			want.padding = 0 // a card sends no padding behind segments
 			for _, guess := range shapes {
-				r := newReceiver(1500)
+				r := newReceiver(1500, false)
 				r.lay(guess)
 				got, why := arrive(r, frame, v, 0, 0)
 				if why != fine {
@@ -118,7 +118,7 @@ func TestTagIsPutBack(t *testing.T) {
 			frame, v := s.super(1448)
 			tagged := s
 			tagged.tags = []uint16{kind}
-			r := newReceiver(1500)
+			r := newReceiver(1500, false)
 			r.lay(guess)
 			got, why := arrive(r, frame, v, kind, 100)
 			if why != fine {
@@ -143,7 +143,7 @@ func TestTagIsPutBack(t *testing.T) {
 func TestSingleFrames(t *testing.T) {
 	for name, s := range supers() {
 		for _, guess := range []shape{{66, 1448}, {66, 100}, {20, 30}} {
-			r := newReceiver(1500)
+			r := newReceiver(1500, false)
 			r.lay(guess)
 			begun, v := s.super(1)
 			v.gso, v.size = gsoNone, 0
@@ -172,7 +172,7 @@ func TestSCTPChecksum(t *testing.T) {
 	want := bytes.Clone(frame)
 	clear(want[34+8 : 34+12])
 	binary.LittleEndian.PutUint32(want[34+8:], crc32.Checksum(want[34:], crc32.MakeTable(crc32.Castagnoli)))
-	got, why := arrive(newReceiver(1500), frame, vnet{flags: needsChecksum, start: 34, inStart: 8}, 0, 0)
+	got, why := arrive(newReceiver(1500, false), frame, vnet{flags: needsChecksum, start: 34, inStart: 8}, 0, 0)
 	if why != fine {
 		t.Fatal(why)
 	}
@@ -205,7 +205,7 @@ func TestRefused(t *testing.T) {
 		s := plain(20000)
 		frame, v := s.super(1448)
 		frame = test.change(frame, &v)
-		if got, why := arrive(newReceiver(1500), frame, v, 0, 0); why != test.want || len(got) != 0 {
+		if got, why := arrive(newReceiver(1500, false), frame, v, 0, 0); why != test.want || len(got) != 0 {
 			t.Errorf("%s: %v, %d frames, want %v", name, why, len(got), test.want)
 		}
 	}
@@ -218,7 +218,7 @@ func TestRefused(t *testing.T) {
 
 // The layout follows what arrives, but not for one stray frame among many.
 func TestShapeFollows(t *testing.T) {
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	if r.shape != (shape{66, 1448}) {
 		t.Fatalf("the first guess is %v", r.shape)
 	}
@@ -243,7 +243,7 @@ func FuzzTake(f *testing.F) {
 		f.Add(header[:], frame, uint16(66), uint16(1448), uint16(0))
 		f.Add(header[:], frame[:min(len(frame), 60)], uint16(54), uint16(100), uint16(etherVLAN))
 	}
-	r := newReceiver(1500)
+	r := newReceiver(1500, false)
 	f.Fuzz(func(t *testing.T, header, frame []byte, head, size, tag uint16) {
 		if len(header) != vnetLen || len(frame) > 2*maxFrameLen || head < ethernetLen || head > maxHeaderLen || size < 64 || size > 20000 {
 			return

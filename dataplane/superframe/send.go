@@ -24,14 +24,14 @@ type sender struct {
 	vectors   [2 * maxRooms]unix.Iovec
 }
 
-func newSender(roomLen int) *sender {
+func newSender(roomLen int, sealed bool) *sender {
 	// An odd number of cache lines apart, so that the headers of all rooms do not
 	// contend for the same few lines of the cache.
 	step := (roomLen+63)&^63 | 64
-	return &sender{rooms: make([]byte, maxRooms*step), roomLen: roomLen, roomStep: step, coalescer: newCoalescer()}
+	return &sender{rooms: make([]byte, maxRooms*step), roomLen: roomLen, roomStep: step, coalescer: newCoalescer(sealed)}
 }
 
-// Room returns memory for one packet, another one on every call, or nil when 512
+// Room returns memory for one packet, another one on every call, or nil when 4096
 // are lent: then Flush, and drop the packet or try again.
 func (s *Socket) Room() []byte {
 	d := s.send
@@ -77,12 +77,8 @@ func (d *sender) describe() {
 	for i := range c.trains {
 		t := &c.trains[i]
 		v := &d.vnets[i]
-		if t.count > 1 {
-			h := c.couple(t)
-			h.write(v)
-		} else {
-			*v = [vnetLen]byte{}
-		}
+		h := c.couple(t)
+		h.write(v)
 		begin := at
 		d.vectors[at] = vector(v[:])
 		d.vectors[at+1] = vector(c.frames[t.first])

@@ -16,6 +16,11 @@ type Config struct {
 	Sockets   int    // among which the kernel shares out the flows
 	RoomLen   int    // bytes of the longest frame to send
 
+	// Sealed says that the packets are datagrams of UDP whose content proves itself,
+	// on both ways: nobody looks at a checksum that has arrived, and those that
+	// leave get theirs from the network card, whatever stands in them.
+	Sealed bool
+
 	// Filter is the descriptor of a BPF program of type socket filter, which
 	// says what is received. It is only borrowed.
 	Filter int
@@ -69,7 +74,7 @@ func Open(c Config) (sockets []*Socket, err error) {
 		return sockets, nil
 	}
 	// The first makes a group with a number that nobody else has.
-	group := unix.PACKET_FANOUT_FLAG_UNIQUEID
+	group := unix.PACKET_FANOUT_FLAG_UNIQUEID << 16
 	for _, s := range sockets {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, unix.PACKET_FANOUT_HASH<<16|group); err != nil {
 			return sockets, fmt.Errorf("share out the flows: %w", err)
@@ -89,7 +94,7 @@ func open(c Config, device *net.Interface) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create socket: %w", err)
 	}
-	s := &Socket{fd: fd, recv: newReceiver(device.MTU), send: newSender(c.RoomLen)}
+	s := &Socket{fd: fd, recv: newReceiver(device.MTU, c.Sealed), send: newSender(c.RoomLen, c.Sealed)}
 	for _, o := range []struct {
 		what                 string
 		level, option, value int

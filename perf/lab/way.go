@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,23 +25,28 @@ var (
 
 // Gateways are ours, with AF_XDP on both sides or with super-frames inside.
 func Gateways() Way {
-	return Way{"gateways, AF_XDP", "none", recordOverhead, func(l *Lab) error { return l.startGateways("xdp", false) }}
+	return Way{"gateways, AF_XDP", "none", recordOverhead, func(l *Lab) error { return l.startGateways("xdp", "xdp", false) }}
 }
 
 // SuperFrames are our gateways with an inside that takes and gives super-frames;
 // the hosts' offloads stay on.
 func SuperFrames() Way {
-	return Way{"gateways, super-frames", "inside", recordOverhead, func(l *Lab) error { return l.startGateways("superframe", false) }}
+	return Way{"gateways, super-frames", "inside", recordOverhead, func(l *Lab) error { return l.startGateways("superframe", "xdp", false) }}
+}
+
+// SuperFramesBoth have an outside of the same kind as well, and all offloads on.
+func SuperFramesBoth() Way {
+	return Way{"gateways, super-frames on both ports", "all", recordOverhead, func(l *Lab) error { return l.startGateways("superframe", "superframe", false) }}
 }
 
 // NullCipher is Gateways with a cipher that only copies.
 func NullCipher() Way {
-	return Way{"null cipher, AF_XDP", "none", recordOverhead, func(l *Lab) error { return l.startGateways("xdp", true) }}
+	return Way{"null cipher, AF_XDP", "none", recordOverhead, func(l *Lab) error { return l.startGateways("xdp", "xdp", true) }}
 }
 
 // NullSuperFrames is SuperFrames with a cipher that only copies.
 func NullSuperFrames() Way {
-	return Way{"null cipher, super-frames", "inside", recordOverhead, func(l *Lab) error { return l.startGateways("superframe", true) }}
+	return Way{"null cipher, super-frames", "inside", recordOverhead, func(l *Lab) error { return l.startGateways("superframe", "xdp", true) }}
 }
 
 // WireGuard is wireguard-go with the offloads of all ends on or off.
@@ -132,12 +136,12 @@ func (l *Lab) crosses(bytes int, limit time.Duration) bool {
 	return false
 }
 
-// insideLine finds the line of a configuration that says what the inside is.
-var insideLine = regexp.MustCompile(`(?m)^  inside:.*$`)
+// sideLine finds the lines of a configuration that say what the sides are.
+var sideLine = regexp.MustCompile(`(?m)^  (inside|outside): { (interface: [^}]*) }$`)
 
-// startGateways starts ours on the configurations that we ship, with the inside
-// asked for.
-func (l *Lab) startGateways(inside string, null bool) error {
+// startGateways starts ours on the configurations that we ship, with the kind of
+// ports asked for.
+func (l *Lab) startGateways(inside, outside string, null bool) error {
 	w := l.workshop
 	program, err := w.gateway(null)
 	if err != nil {
@@ -151,7 +155,7 @@ func (l *Lab) startGateways(inside string, null bool) error {
 	}
 	for i, site := range []string{"a", "b"} {
 		env := []string{"QZMQ_IDENTITY=" + files[i], "QZMQ_PEER=" + peers[i], "QZMQ_GATEWAY_ADMIN_SOCKET=" + w.path(site+".sock")}
-		config, err := w.configuration(program, site, inside, env)
+		config, err := w.configuration(program, site, inside, outside, env)
 		if err != nil {
 			return err
 		}
@@ -162,28 +166,21 @@ func (l *Lab) startGateways(inside string, null bool) error {
 	return nil
 }
 
-// configuration writes that of a site. A gateway from before the key io knows
-// AF_XDP only.
-func (w *Workshop) configuration(program, site, inside string, env []string) (string, error) {
+// configuration writes that of a site.
+func (w *Workshop) configuration(program, site, inside, outside string, env []string) (string, error) {
 	shipped, err := os.ReadFile("configs/site-" + site + ".yaml")
 	if err != nil {
 		return "", err
 	}
-	path := w.path(fmt.Sprintf("site-%s-%s.yaml", site, inside))
-	lines := []string{"  inside: { interface: eth1, io: " + inside + " }"}
-	if inside == "xdp" {
-		lines = append(lines, "  inside: { interface: eth1 }")
+	path := w.path(fmt.Sprintf("site-%s-%s-%s.yaml", site, inside, outside))
+	io := map[string]string{"inside": inside, "outside": outside}
+	asked := sideLine.ReplaceAllStringFunc(string(shipped), func(line string) string {
+		m := sideLine.FindStringSubmatch(line)
+		return fmt.Sprintf("  %s: { %s, io: %s }", m[1], m[2], io[m[1]])
+	})
+	if err := os.WriteFile(path, []byte(asked), 0o600); err != nil {
+		return "", err
 	}
-	for _, line := range lines {
-		if err := os.WriteFile(path, insideLine.ReplaceAll(shipped, []byte(line)), 0o600); err != nil {
-			return "", err
-		}
-		if _, err = w.run("", env, program, "--config", path, "--check"); err == nil {
-			return path, nil
-		}
-	}
-	if w.ctx.Err() != nil {
-		return "", context.Cause(w.ctx)
-	}
-	return "", fmt.Errorf("this gateway has no inside port of the kind %s: %w", inside, err)
+	_, err = w.run("", env, program, "--config", path, "--check")
+	return path, err
 }

@@ -4,7 +4,7 @@
 //
 //	profile [-out DIR] [-mtu N] [-flows N] [-seconds N] [WAY]...
 //
-// WAY is gateways, superframes, null, wireguard or kernel; gateways unless told
+// WAY is gateways, superframes, superframes-both, null, wireguard or kernel; gateways unless told
 // otherwise. Each leaves profile-WAY.txt in DIR. It needs root and linux-perf, and
 // the sampling itself costs some of the speed.
 package main
@@ -52,6 +52,8 @@ func wayOf(name string) (lab.Way, error) {
 		return lab.Gateways(), nil
 	case "superframes":
 		return lab.SuperFrames(), nil
+	case "superframes-both":
+		return lab.SuperFramesBoth(), nil
 	case "null":
 		return lab.NullCipher(), nil
 	case "wireguard":
@@ -59,7 +61,7 @@ func wayOf(name string) (lab.Way, error) {
 	case "kernel":
 		return lab.Kernel(false), nil
 	}
-	return lab.Way{}, fmt.Errorf("%s is none of gateways, superframes, null, wireguard, kernel", name)
+	return lab.Way{}, fmt.Errorf("%s is none of gateways, superframes, superframes-both, null, wireguard, kernel", name)
 }
 
 func profile(ctx context.Context, name, out string, mtu, flows, seconds int) (err error) {
