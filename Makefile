@@ -46,7 +46,7 @@ bench: need-root
 	-$(AS_ROOT) tools/setup rivals
 	$(AS_ROOT) perf/bench "$(ONLY)" "$(ROUNDS)"
 
-# Where the time goes while TCP crosses; WAYS="gateways superframes null wireguard kernel".
+# Where the time goes while TCP crosses; WAYS="gateways superframes superframes-both null wireguard kernel".
 profile: need-root
 	$(AS_ROOT) tools/setup bench profile
 	$(AS_ROOT) go run ./perf/profile $(WAYS)

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,8 +32,54 @@ func newBlock(t *testing.T, routes ...Route) *Block {
 // socket with the filter has it exactly when it is protected: by then block_inside
 // has dropped it, so this also shows that the socket's copy is taken before.
 func TestBlockDecision(t *testing.T) {
+	near, far := newJumboVeth(t)
+	b := newBlock(t, insideRoutes()...)
+	checkBlocked(t, &b.blocking, near, far, insideDecisions())
+}
+
+// TestOutsideBlockDecision does so with the frames of steer_outside's table.
+func TestOutsideBlockDecision(t *testing.T) {
+	near, far := newJumboVeth(t)
+	b := newOutsideBlock(t, outsideBoth())
+	if err := b.AddSession(session); err != nil {
+		t.Fatal(err)
+	}
+	checkBlocked(t, &b.blocking, near, far, outsideDecisions())
+}
+
+// The filter of the socket does not spend what a source may open.
+func TestOutsideBlockLimit(t *testing.T) {
 	near, far := newVeth(t)
-	for _, index := range []int{near, far} { // the longest extension headers do not fit into 1,500
+	cfg := outsideBoth()
+	cfg.SynRate, cfg.SynBurst = 1, 3
+	b := newOutsideBlock(t, cfg)
+	var all []decision
+	for i, exit := range []string{"control_syn", "control_syn", "control_syn", "syn_rate_limited"} {
+		all = append(all, decision{fmt.Sprintf("SYN %d", i+1), from4(peer4, protoTCP, tcp(40000, ourPort, tcpSYN)), exit})
+	}
+	checkBlocked(t, &b.blocking, near, far, all)
+}
+
+func newOutsideBlock(t *testing.T, cfg OutsideConfig) *OutsideBlock {
+	t.Helper()
+	b, err := LoadOutsideBlock(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// newJumboVeth is a wire for the longest extension headers, which do not fit into
+// 1,500 bytes.
+func newJumboVeth(t *testing.T) (near, far int) {
+	t.Helper()
+	near, far = newVeth(t)
+	for _, index := range []int{near, far} {
 		link, err := netlink.LinkByIndex(index)
 		if err != nil {
 			t.Fatal(err)
@@ -41,13 +88,19 @@ func TestBlockDecision(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := newBlock(t, insideRoutes()...)
+	return near, far
+}
+
+// checkBlocked attaches a pair of programs to the near end of a wire, sends frames
+// from the far end and expects what becomes of each.
+func checkBlocked(t *testing.T, b *blocking, near, far int, decisions []decision) {
+	t.Helper()
 	if err := b.Attach(near); err != nil {
 		t.Fatal(err)
 	}
 	wire, tap := packetSocket(t, far, 0), packetSocket(t, near, b.Filter())
 	quiet(t, tap)
-	for _, test := range insideDecisions() {
+	for _, test := range decisions {
 		if test.exit == "no_socket" {
 			test.exit = "redirected"
 		}
@@ -66,7 +119,7 @@ func TestBlockDecision(t *testing.T) {
 				want++
 			}
 			// The kernel itself speaks IPv6 on a new wire, to nobody on a route.
-			if after[name] != want && name != "local" && name != "no_route" {
+			if after[name] != want && name != "local" && name != "no_route" && name != "not_ours" {
 				t.Errorf("%s: %s is %d, want %d", test.name, name, after[name], want)
 			}
 		}

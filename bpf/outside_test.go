@@ -62,13 +62,18 @@ func TestOutsideExits(t *testing.T) {
 			"short_record", "bad_type", "unknown_session", "syn_rate_limited"})
 }
 
-// No socket is registered here, so a record that would be redirected shows as
-// no_socket, and is dropped.
 func TestOutsideDecision(t *testing.T) {
 	out := newOutside(t, outsideBoth())
 	if err := out.AddSession(session); err != nil {
 		t.Fatal(err)
 	}
+	for _, test := range outsideDecisions() {
+		run(t, &out.steering, test.name, test.frame, test.exit)
+	}
+}
+
+// outsideDecisions are those of outsideBoth with one session.
+func outsideDecisions() []decision {
 	good := udp(9999, ourPort, record(0x10, session, 100))
 	syn := tcp(40000, ourPort, tcpSYN)
 	patch := func(data []byte, at int, value byte) []byte {
@@ -86,11 +91,7 @@ func TestOutsideDecision(t *testing.T) {
 	}
 	four := func(h ipv4) []byte { h.src, h.dst = peer4, our4; return ethernet(h.bytes(), typeIPv4) }
 
-	tests := []struct {
-		name  string
-		frame []byte
-		exit  string
-	}{
+	return []decision{
 		{"arp", ethernet(make([]byte, 28), typeARP), "not_ip"},
 		{"three tags", ethernet(from4(peer4, protoUDP, good)[14:], typeIPv4, typeVLAN, typeVLAN, typeVLAN), "tags_too_deep"},
 		{"v4 version", patch(from4(peer4, protoUDP, good), 14, 0x65), "malformed"},
@@ -142,9 +143,6 @@ func TestOutsideDecision(t *testing.T) {
 		{"ACK", from6(peer6, protoTCP, tcp(40000, ourPort, tcpACK)), "control"},
 		{"no flag", from4(peer4, protoTCP, tcp(40000, ourPort, 0)), "control"},
 		{"SCTP to our port", from4(peer4, protoSCTP, sctp(40000, ourPort)), "not_ours"},
-	}
-	for _, test := range tests {
-		run(t, &out.steering, test.name, test.frame, test.exit)
 	}
 }
 

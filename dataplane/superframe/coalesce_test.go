@@ -9,15 +9,15 @@ import (
 // depart gives the frames of a Flush as the kernel would take them: one piece for
 // each train, with its virtio-net header.
 func depart(frames [][]byte) (pieces [][]byte, headers []vnet) {
-	c := newCoalescer(false)
+	return departFrom(newCoalescer(false), frames)
+}
+
+func departFrom(c *coalescer, frames [][]byte) (pieces [][]byte, headers []vnet) {
 	c.frames = append(c.frames, frames...)
 	c.sort()
 	for i := range c.trains {
 		t := &c.trains[i]
-		var v vnet
-		if t.count > 1 {
-			v = c.couple(t)
-		}
+		v := c.couple(t)
 		piece := bytes.Clone(c.frames[t.first])
 		for n, j := t.first, 1; j < t.count; j++ {
 			n = c.next[n]

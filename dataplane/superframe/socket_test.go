@@ -58,6 +58,16 @@ func set(t testing.TB, name string, to func(netlink.Link) error) {
 // openOn opens sockets that receive everything.
 func openOn(t testing.TB, name string, n int) []*Socket {
 	t.Helper()
+	return openWith(t, Config{Interface: name, Sockets: n, RoomLen: 4096})
+}
+
+func openSealed(t testing.TB, name string, n int) []*Socket {
+	t.Helper()
+	return openWith(t, Config{Interface: name, Sockets: n, RoomLen: 1600, Sealed: true})
+}
+
+func openWith(t testing.TB, c Config) []*Socket {
+	t.Helper()
 	filter, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.SocketFilter,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
@@ -65,7 +75,8 @@ func openOn(t testing.TB, name string, n int) []*Socket {
 	})
 	check(t, err)
 	defer filter.Close()
-	sockets, err := Open(Config{Interface: name, Sockets: n, RoomLen: 4096, Filter: filter.FD()})
+	c.Filter = filter.FD()
+	sockets, err := Open(c)
 	check(t, err)
 	t.Cleanup(func() {
 		for _, s := range sockets {

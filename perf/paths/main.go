@@ -34,7 +34,7 @@ func contenders() (ways []lab.Way, onlyAt1500 map[string]bool) {
 	for _, w := range orientation {
 		onlyAt1500[w.Name] = true
 	}
-	ways = []lab.Way{lab.Gateways(), lab.SuperFrames(), lab.WireGuard(true), lab.WireGuard(false), lab.Kernel(false)}
+	ways = []lab.Way{lab.Gateways(), lab.SuperFrames(), lab.SuperFramesBoth(), lab.WireGuard(true), lab.WireGuard(false), lab.Kernel(false)}
 	return append(ways, orientation...), onlyAt1500
 }
 

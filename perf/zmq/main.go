@@ -39,6 +39,7 @@ func contenders() []contender {
 	all := []contender{
 		{name: "gateways, AF_XDP", way: lab.Gateways(), curveRival: "CURVE, offloads off", clearRival: "in clear, offloads off"},
 		{name: "gateways, super-frames", way: lab.SuperFrames(), curveRival: "CURVE, offloads on", clearRival: "in clear, offloads on"},
+		{name: "gateways, super-frames on both ports", way: lab.SuperFramesBoth(), curveRival: "CURVE, offloads on", clearRival: "in clear, offloads on"},
 	}
 	for _, offloads := range []bool{false, true} {
 		_, state, _ := strings.Cut(lab.Kernel(offloads).Name, ", ")
