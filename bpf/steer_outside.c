@@ -17,21 +17,13 @@
  * is plainly not ours away from the workers, at the lowest price there is.
  */
 #include <linux/pkt_cls.h>
+#include "limit.h"
 #include "packet.h"
 
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
 #define MAX_SESSIONS 65536
-
-/* Sources remembered by the limit on new connections. The least recently seen
- * gives way, so a flood from ever new addresses costs no more memory; against
- * that the kernel has SYN cookies.
- */
-#define MAX_SYN_SOURCES 16384
-
-/* How often two CPUs may get in each other's way over one source. */
-#define MAX_SYN_ATTEMPTS 4
 
 #define RECORD_DATA 0x10
 #define RECORD_TAG 16 /* bytes of authentication tag behind each record's ciphertext */
@@ -83,14 +75,6 @@ struct record_header {
 	__be64 seq;
 };
 
-/* Who opens connections: an IPv4 address, or the first half of an IPv6 address,
- * because one host may well own all of the second.
- */
-struct source {
-	__be32 ipv4;
-	__be32 ipv6[2];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SESSIONS);
@@ -98,17 +82,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u8);
 } sessions SEC(".maps");
-
-/* The moment at which the source's next connection falls due, were it to open
- * them evenly. One number is a whole token bucket, and can be exchanged without
- * a lock.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_SYN_SOURCES);
-	__type(key, struct source);
-	__type(value, __u64);
-} syn_sources SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -136,54 +109,6 @@ inline_always bool is_for_us(const struct packet *p)
 	return true;
 }
 
-inline_always struct source source_of(const struct packet *p)
-{
-	struct source source = {};
-
-	if (p->ip4) {
-		source.ipv4 = p->ip4->saddr;
-	} else if (p->ip6) {
-		source.ipv6[0] = p->ip6->saddr.in6_u.u6_addr32[0];
-		source.ipv6[1] = p->ip6->saddr.in6_u.u6_addr32[1];
-	}
-	return source;
-}
-
-/* due_of returns the source's entry, made if need be, or NULL when the table
- * cannot take it.
- */
-inline_always __u64 *due_of(const struct source *source)
-{
-	__u64 never = 0;
-	__u64 *due = bpf_map_lookup_elem(&syn_sources, source);
-
-	if (due)
-		return due;
-	/* When another CPU was faster, its entry is as good as ours. */
-	bpf_map_update_elem(&syn_sources, source, &never, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&syn_sources, source);
-}
-
-inline_always bool may_open(const struct packet *p)
-{
-	struct source source = source_of(p);
-	__u64 *due = due_of(&source);
-	__u64 now = bpf_ktime_get_ns();
-
-	if (!due)
-		return false;
-	for (int i = 0; i < MAX_SYN_ATTEMPTS; i++) {
-		__u64 seen = *(volatile __u64 *)due;
-		__u64 start = seen > now ? seen : now;
-
-		if (start - now > config.syn_burst_ns)
-			return false;
-		if (__sync_val_compare_and_swap(due, seen, start + config.syn_interval_ns) == seen)
-			return true;
-	}
-	return false;
-}
-
 /* decide_tcp leaves it to limit() whether a connection may be opened. */
 inline_always enum exit decide_tcp(struct packet *p)
 {
@@ -201,7 +126,9 @@ inline_always enum exit decide_tcp(struct packet *p)
 
 inline_always enum exit limit(enum exit exit, const struct packet *p)
 {
-	return exit == CONTROL_SYN && !may_open(p) ? SYN_RATE_LIMITED : exit;
+	if (exit == CONTROL_SYN && !may_open(p, config.syn_interval_ns, config.syn_burst_ns))
+		return SYN_RATE_LIMITED;
+	return exit;
 }
 
 /* decide_udp says REDIRECTED for what may be a record, or several that the kernel
