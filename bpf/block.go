@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The programs' names in C, and in the kernel.
+const nameBlockInside, nameBlockOutside = "block_inside", "block_outside"
+
 // Block is the inside's two programs where packet sockets take the packets: one
 // lets what is protected into the sockets, the other keeps the kernel from
 // forwarding it as well. Both decide as steer_inside does.
@@ -58,7 +61,7 @@ func LoadBlock() (*Block, error) {
 		blocking: blocking{
 			counting:   counting{objects.Counters, exits},
 			attachment: attachment{objects: closers{objects.BlockInside, objects.AdmitInside, &objects.insideMaps}},
-			name:       "block_inside",
+			name:       nameBlockInside,
 			block:      objects.BlockInside,
 			admit:      objects.AdmitInside,
 		},
@@ -86,7 +89,7 @@ func LoadOutsideBlock(cfg OutsideConfig) (*OutsideBlock, error) {
 		blocking: blocking{
 			counting:   counting{objects.Counters, exits},
 			attachment: attachment{objects: closers{objects.BlockOutside, objects.AdmitOutside, &objects.outsideMaps}},
-			name:       "block_outside",
+			name:       nameBlockOutside,
 			block:      objects.BlockOutside,
 			admit:      objects.AdmitOutside,
 		},
@@ -108,7 +111,7 @@ func (b *blocking) Attach(ifindex int) error {
 	if b.link != nil {
 		return fmt.Errorf("attach %s: it is attached already", b.name)
 	}
-	taken, err := b.runsOn(ifindex)
+	taken, err := isBlocked(ifindex)
 	if err != nil {
 		return fmt.Errorf("attach %s to interface %d: %w", b.name, ifindex, err)
 	}
@@ -146,18 +149,18 @@ func ingressPrograms(ifindex int) ([]link.AttachedProgram, error) {
 	return found.Programs, nil
 }
 
-// runsOn says whether another gateway's program of this kind is on the interface: TCX
-// would take ours beside it, and both would seal every packet.
-func (b *blocking) runsOn(ifindex int) (bool, error) {
-	ours, err := b.block.Info()
+// isBlocked says whether a gateway's packet sockets have the interface: TCX would
+// take another program beside theirs and XDP come before it, and what one gateway
+// seals the other one would too, or lose.
+func isBlocked(ifindex int) (bool, error) {
+	programs, err := ingressPrograms(ifindex)
+	if errors.Is(err, ErrNoTCX) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	others, err := ingressPrograms(ifindex)
-	if err != nil {
-		return false, err
-	}
-	for _, one := range others {
+	for _, one := range programs {
 		p, err := ebpf.NewProgramFromID(one.ID)
 		if errors.Is(err, unix.ENOENT) {
 			continue // gone meanwhile
@@ -170,7 +173,7 @@ func (b *blocking) runsOn(ifindex int) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if info.Name == ours.Name {
+		if info.Name == nameBlockInside || info.Name == nameBlockOutside {
 			return true, nil
 		}
 	}

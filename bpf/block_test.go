@@ -201,6 +201,18 @@ func TestBlockAttach(t *testing.T) {
 		first.link = nil
 		first, second = second, first
 	}
+	if err := second.Attach(near); err != nil {
+		t.Fatal(err)
+	}
+	outside := newOutside(t, outsideBoth())
+	for _, mode := range []AttachMode{AttachAuto, AttachNative, AttachGeneric} {
+		if _, err := outside.Attach(near, mode); !errors.Is(err, ErrInterfaceTaken) {
+			t.Errorf("an XDP program, %s: %v, want that the interface is taken", mode, err)
+		}
+	}
+	if err := newOutsideBlock(t, outsideBoth()).Attach(near); !errors.Is(err, ErrInterfaceTaken) {
+		t.Errorf("an outside's program: %v, want that the interface is taken", err)
+	}
 	if err := first.Attach(near + far + 1000); err == nil {
 		t.Error("an interface that does not exist was accepted")
 	}

@@ -8,11 +8,11 @@
 // to the workers only what looks like a record of a known session, and limits
 // how often one source may open a control connection.
 //
-// Where the inside is served by packet sockets, whose super-frames no XDP program
-// may see, two programs decide in the place of steer_inside and as it does:
-// admit_inside, a socket filter, lets what is protected into the sockets, and
-// block_inside, which the kernel runs after the sockets have their copy (TCX),
-// drops the original.
+// Where a side is served by packet sockets, whose super-frames no XDP program may
+// see, two programs decide in the place of steer_inside or steer_outside and as it
+// does: admit_inside or admit_outside, a socket filter, lets what is ours into the
+// sockets, and block_inside or block_outside, which the kernel runs after the
+// sockets have their copy (TCX), drops the original.
 //
 // All fail closed: a protected packet whose queue nobody reads is dropped, so
 // that it cannot leave in clear. Closing a program or losing the process

@@ -137,6 +137,13 @@ func (s *steering) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
 }
 
 func (s *steering) attach(ifindex int, mode AttachMode) error {
+	taken, err := isBlocked(ifindex)
+	if err != nil {
+		return fmt.Errorf("attach XDP program to interface %d: %w", ifindex, err)
+	}
+	if taken {
+		return fmt.Errorf("attach XDP program to interface %d: %w", ifindex, ErrInterfaceTaken)
+	}
 	flags := link.XDPDriverMode
 	if mode == AttachGeneric {
 		flags = link.XDPGenericMode

@@ -27,17 +27,24 @@
 // and found right, because the receiver of a super-frame looks at no sum: the
 // mark that says so must never bless a packet that arrived damaged.
 //
+// Towards other gateways neither is needed: what crosses there is sealed, and its
+// tag proves more than a checksum. A socket for such packets (Config.Sealed) looks
+// at no sum that has arrived and computes none; what leaves has its sum begun, and
+// whoever cuts it, a network card or the kernel, completes it in each datagram.
+//
 // # What merges
 //
 // Segments of one TCP flow that come one behind the other and differ in nothing
 // that would not come out the same were the super-frame cut again. Those are the
-// rules of the kernel's own GRO. Everything else goes as it is, and no packet of a
-// flow overtakes another.
+// rules of the kernel's own GRO. Datagrams of UDP that have one size travel in one
+// piece as well, but for the last, which may be shorter; so the records of a bulk
+// transfer do. Everything else goes as it is, and no packet of a flow overtakes
+// another.
 //
 // # Fail closed
 //
 // A packet socket gets a copy of what arrives; the kernel goes on with the
-// original. That a protected packet is not also forwarded in clear is the work of
-// another package's program on the same interface; which packets get into the
+// original. That a protected packet is not also forwarded in clear, and that nobody
+// is told that our UDP port is closed, is the work of another package's program on the same interface; which packets get into the
 // socket, that of a filter that decides the same.
 package superframe
