@@ -111,7 +111,11 @@ func (b *blocking) Attach(ifindex int) error {
 	if b.link != nil {
 		return fmt.Errorf("attach %s: it is attached already", b.name)
 	}
-	taken, err := isBlocked(ifindex)
+	err := HasTCX()
+	taken := false
+	if err == nil {
+		taken, err = isBlocked(ifindex)
+	}
 	if err != nil {
 		return fmt.Errorf("attach %s to interface %d: %w", b.name, ifindex, err)
 	}
