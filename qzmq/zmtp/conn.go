@@ -38,6 +38,7 @@ type Conn struct {
 	frames   []byte // what is left of the last record, inside in's memory
 	incoming progress
 	whole    assembly
+	gathered gathered // likewise, for a socket: messages.go
 	overtook [][]byte // commands that wait for the end of a message: run.go
 	readErr  error    // what ended reading; given for ever
 

@@ -60,6 +60,7 @@ type Null struct {
 	frames   []byte // what is left of them
 	given    progress
 	whole    assembly
+	gathered gathered
 	readErr  error
 
 	writing  sync.Mutex // guards what follows: null_write.go

@@ -95,21 +95,30 @@ func (n *Null) ReadFrame() (Frame, error) {
 		}
 		n.frames, n.lent = r.Bytes(), r
 	}
+	p, body := n.nextPiece()
+	if p.flags&Command != 0 {
+		return Frame{Flags: Command, Size: len(body), Body: body}, nil
+	}
+	at := n.given.size - n.given.left - p.size // a piece has been taken
+	return Frame{Flags: p.flags & More, Size: int(n.given.size), At: int(at), Body: body}, nil
+}
+
+// nextPiece takes the frame or piece that n.frames begins with. That it is one, and
+// within the limits, was checked when it came.
+func (n *Null) nextPiece() (p piece, body []byte) {
 	p, head, err := parsePiece(n.frames)
 	if err != nil {
 		panic("zmtp: a room has what is no frame: " + err.Error())
 	}
 	end := head + int(p.size)
-	body := n.frames[head:end:end]
+	body = n.frames[head:end:end]
 	n.frames = n.frames[end:]
-	if p.flags&Command != 0 {
-		return Frame{Flags: Command, Size: len(body), Body: body}, nil
+	if p.flags&Command == 0 {
+		if _, err := n.given.take(p, &n.options); err != nil {
+			panic("zmtp: a room has frames that do not fit together: " + err.Error())
+		}
 	}
-	at, err := n.given.take(p, &n.options)
-	if err != nil {
-		panic("zmtp: a room has frames that do not fit together: " + err.Error())
-	}
-	return Frame{Flags: p.flags & More, Size: int(n.given.size), At: int(at), Body: body}, nil
+	return p, body
 }
 
 // ReadMessage gives the next message, whole, or the next command, lent until the
