@@ -20,6 +20,7 @@ var may = map[string][]string{
 	"dataplane/xsk":        {},
 	"dataplane/superframe": {},
 	"bpf":                  {},
+	"qzmq":                 {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/relay":           {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/zmtp":            {"qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/handshake":       {"qzmq/record", "qzmq/record/vaes"},

@@ -1,0 +1,85 @@
+package qzmq
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// event is what has happened to a pipe.
+type event uint8
+
+const (
+	readable event = 1 << iota // there is something to receive again
+	writable                   // there is room to send again
+)
+
+// mailbox tells a socket what has happened at the other ends of its pipes, and wakes
+// the calls that wait for it. Its lock is the last one to be taken, so that anybody
+// may post whatever he holds.
+type mailbox struct {
+	posted atomic.Bool // there is something; a hint that costs no lock
+
+	mu      sync.Mutex // guards what follows, and pipe.mail
+	pipes   []*pipe    // each once
+	spare   []*pipe
+	waiting chan struct{} // closed by the next post; nil when nobody waits
+}
+
+// post tells of an event. Events of the same kind on one pipe are one.
+func (m *mailbox) post(p *pipe, e event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.mail == 0 {
+		m.pipes = append(m.pipes, p)
+		m.posted.Store(true)
+	}
+	p.mail |= e
+	m.wakeLocked()
+}
+
+// wakeAll wakes every call that waits: the socket itself has changed.
+func (m *mailbox) wakeAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wakeLocked()
+}
+
+func (m *mailbox) wakeLocked() {
+	if m.waiting != nil {
+		close(m.waiting)
+		m.waiting = nil
+	}
+}
+
+// collect gives every event to handle. Only who holds the socket's lock calls it.
+func (m *mailbox) collect(handle func(*pipe, event)) {
+	m.mu.Lock()
+	pipes := m.pipes
+	m.pipes = m.spare[:0]
+	m.posted.Store(false)
+	events := make([]event, 0, 16)
+	for _, p := range pipes {
+		events = append(events, p.mail)
+		p.mail = 0
+	}
+	m.mu.Unlock()
+	for i, p := range pipes {
+		handle(p, events[i])
+	}
+	clear(pipes)
+	m.spare = pipes
+}
+
+// wait gives what is closed when something happens, or nil when something has
+// happened that was not collected yet.
+func (m *mailbox) wait() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.pipes) > 0 {
+		return nil
+	}
+	if m.waiting == nil {
+		m.waiting = make(chan struct{})
+	}
+	return m.waiting
+}

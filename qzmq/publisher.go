@@ -1,0 +1,264 @@
+package qzmq
+
+import (
+	"slices"
+
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// The first byte of a subscription, as XPUB and XSUB show them to the application.
+const (
+	cancelMark    = 0
+	subscribeMark = 1
+)
+
+// publisher is PUB and XPUB, RFC 29: a message goes to every peer that has subscribed
+// to the beginning of its first part. A peer that has no room misses it; none is ever
+// waited for, unless XPUB is told to by xpub_nodrop.
+type publisher struct {
+	base
+	topics  trie[[]*pipe] // who has subscribed, by topic
+	pipes   []*pipe
+	matched []*pipe // of the message that is being sent
+
+	// XPUB's:
+	said    []said // subscriptions and messages of peers, to be received
+	current *pipe  // whose subscription was received last: xpub_manual
+}
+
+// said is what a peer has said to an XPUB.
+type said struct {
+	body []byte
+	from *pipe
+}
+
+func (t *publisher) attach(p *pipe) error {
+	t.pipes = append(t.pipes, p)
+	t.readable(p)
+	return nil
+}
+
+func (t *publisher) detach(p *pipe) {
+	t.disconnected(p)
+	if i := slices.Index(t.pipes, p); i >= 0 {
+		t.pipes = slices.Delete(t.pipes, i, i+1)
+	}
+}
+
+func (t *publisher) connected(p *pipe) error {
+	if welcome := t.s.set.xpubWelcome; len(welcome) > 0 {
+		message := [][]byte{welcome}
+		p.out.push(message, frameSize(message))
+	}
+	return nil
+}
+
+// disconnected takes back the peer's subscriptions. An XPUB is told of those that
+// nobody else has.
+func (t *publisher) disconnected(p *pipe) {
+	topics := p.topics
+	p.topics = nil
+	for topic := range topics {
+		if last := t.cancel(p, topic); (last || t.s.set.xpubVerboser) && !t.s.set.xpubManual {
+			t.tell(p, append([]byte{cancelMark}, topic...))
+		}
+	}
+	p.out.clear() // was for subscriptions that are over
+	if t.current == p {
+		t.current = nil
+	}
+}
+
+// readable reads what a peer says at once, since a PUB is never asked to.
+func (t *publisher) readable(p *pipe) {
+	for {
+		parts, ok := p.next(nil)
+		if !ok {
+			return
+		}
+		body := parts[0]
+		if len(parts) > 1 || len(body) == 0 || body[0] > subscribeMark {
+			if t.s.kind == XPUB {
+				for _, part := range parts {
+					t.tell(p, part)
+				}
+			}
+			continue
+		}
+		t.subscription(p, body)
+	}
+}
+
+// subscription takes one and tells an XPUB of it when it is news: the first for its
+// topic or the last, or whichever it wants to know.
+func (t *publisher) subscription(p *pipe, body []byte) {
+	set := &t.s.set
+	if set.xpubManual {
+		t.said = append(t.said, said{body, p}) // the application decides
+		return
+	}
+	topic := string(body[1:])
+	_, has := p.topics[topic]
+	if body[0] == subscribeMark {
+		first := !has && t.subscribe(p, topic)
+		if first || set.xpubVerbose || set.xpubVerboser {
+			t.tell(p, body)
+		}
+		return
+	}
+	last := has && t.cancel(p, topic)
+	if last || set.xpubVerboser {
+		t.tell(p, body)
+	}
+}
+
+// subscribe says whether the peer is the first for the topic.
+func (t *publisher) subscribe(p *pipe, topic string) (first bool) {
+	if p.topics == nil {
+		p.topics = map[string]struct{}{}
+	}
+	p.topics[topic] = struct{}{}
+	who := t.topics.put(topic)
+	*who = append(*who, p)
+	return len(*who) == 1
+}
+
+// cancel says whether the peer was the last for the topic.
+func (t *publisher) cancel(p *pipe, topic string) (last bool) {
+	delete(p.topics, topic)
+	who := t.topics.get(topic)
+	if who == nil {
+		return false
+	}
+	if i := slices.Index(*who, p); i >= 0 {
+		*who = slices.Delete(*who, i, i+1)
+	}
+	if len(*who) > 0 {
+		return false
+	}
+	t.topics.remove(topic)
+	return true
+}
+
+func (t *publisher) tell(p *pipe, body []byte) {
+	if t.s.kind == XPUB {
+		t.said = append(t.said, said{body, p})
+	}
+}
+
+// manual subscribes, or cancels, for the peer whose subscription was received last.
+func (t *publisher) manual(topic string, subscribe bool) error {
+	if !t.s.set.xpubManual || t.current == nil {
+		return ErrState
+	}
+	_, has := t.current.topics[topic]
+	if subscribe && !has {
+		t.subscribe(t.current, topic)
+	} else if !subscribe && has {
+		t.cancel(t.current, topic)
+	}
+	return nil
+}
+
+func (t *publisher) send(parts [][]byte) error {
+	t.match(parts[0])
+	defer t.unmatch()
+	if t.s.set.xpubNodrop {
+		for _, p := range t.matched {
+			if !p.out.hasRoom() {
+				return errAgain
+			}
+		}
+	}
+	t.s.metrics.dropped += distribute(t.matched, parts)
+	return nil
+}
+
+// match finds who gets a message, each once whatever he has subscribed to.
+func (t *publisher) match(topic []byte) {
+	t.topics.match(topic, func(who *[]*pipe) bool {
+		for _, p := range *who {
+			if !p.matches {
+				p.matches = true
+				t.matched = append(t.matched, p)
+			}
+		}
+		return true
+	})
+	if !t.s.set.invertMatching {
+		return
+	}
+	t.matched = t.matched[:0]
+	for _, p := range t.pipes {
+		p.matches = p.live && !p.matches
+		if p.matches {
+			t.matched = append(t.matched, p)
+		}
+	}
+}
+
+func (t *publisher) unmatch() {
+	for _, p := range t.matched {
+		p.matches = false
+	}
+	clear(t.matched)
+	t.matched = t.matched[:0]
+}
+
+func (t *publisher) recv(parts [][]byte) ([][]byte, *pipe, error) {
+	if t.s.kind == PUB {
+		return t.base.recv(parts)
+	}
+	if len(t.said) == 0 {
+		return parts, nil, errAgain
+	}
+	first := t.said[0]
+	t.said[0] = said{}
+	t.said = t.said[1:]
+	t.current = first.from
+	return append(parts, first.body), first.from, nil
+}
+
+// shareFrom is the size from which a message stands once for all who get it; a smaller
+// one is copied sooner than its place is noted.
+const shareFrom = 1 << 10
+
+// distribute gives a message to pipes, and says to how many it could not be given: it
+// is laid out once.
+func distribute(pipes []*pipe, parts [][]byte) (dropped uint64) {
+	size := frameSize(parts)
+	if size < shareFrom || len(pipes) < 2 {
+		for _, p := range pipes {
+			if !p.out.push(parts, size) {
+				dropped++
+			}
+		}
+		return dropped
+	}
+	shared := run{wire: appendFrames(make([]byte, 0, size), parts), messages: 1, shared: true}
+	for _, p := range pipes {
+		if !p.out.pushRun(shared) {
+			dropped++
+		}
+	}
+	return dropped
+}
+
+// appendFrames appends the frames of a message.
+func appendFrames(dst []byte, parts [][]byte) []byte {
+	for i, part := range parts {
+		flags := zmtp.More
+		if i == len(parts)-1 {
+			flags = 0
+		}
+		dst = append(zmtp.AppendHeader(dst, flags, len(part)), part...)
+	}
+	return dst
+}
+
+func (t *publisher) poll() int {
+	if len(t.said) > 0 {
+		return PollIn | PollOut
+	}
+	return PollOut
+}

@@ -1,0 +1,78 @@
+package qzmq
+
+import (
+	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp"
+)
+
+// settings are a socket's options, by their names in option.go.
+type settings struct {
+	sndHWM, rcvHWM     int // messages for each peer; 0 is no limit
+	sndBytes, rcvBytes int // bytes for each peer, besides
+	maxMessage         int64
+	backlog            int
+
+	linger, rcvTimeout, sndTimeout            time.Duration // negative is for ever
+	reconnect, reconnectMax                   time.Duration
+	handshake                                 time.Duration
+	heartbeat, heartbeatTimeout, heartbeatTTL time.Duration
+
+	routingID []byte
+	peer      Fingerprint
+	role      Role
+
+	conflate, immediate, probeRouter bool
+	routerMandatory, routerHandover  bool
+	reqRelaxed, reqCorrelate         bool
+	xpubVerbose, xpubVerboser        bool
+	xpubManual, xpubNodrop           bool
+	xsubVerbose, invertMatching      bool
+	xpubWelcome                      []byte
+}
+
+// defaults are libzmq's where it has any, but for three: limits in bytes, since a
+// thousand large messages are more than a machine may have; reconnecting ever more
+// slowly; and linger, which is the Transport's.
+func (o *Options) defaults() settings {
+	s := settings{
+		sndHWM: 1000, rcvHWM: 1000, sndBytes: 16 << 20, rcvBytes: 16 << 20,
+		maxMessage: zmtp.DefaultMaxMessage,
+		linger:     o.Timeouts.Linger, rcvTimeout: -1, sndTimeout: -1,
+		reconnect: 100 * time.Millisecond, reconnectMax: 2 * time.Second,
+		handshake: o.Timeouts.Handshake, heartbeat: o.Timeouts.Heartbeat, heartbeatTimeout: -1,
+		peer: o.Peer, role: o.Role,
+	}
+	if s.handshake == 0 {
+		s.handshake = 30 * time.Second
+	}
+	return s
+}
+
+func (s *settings) sendLimits() limits {
+	return limitsOf(s.sndHWM, s.sndBytes, s.conflate)
+}
+
+func (s *settings) receiveLimits() limits {
+	return limitsOf(s.rcvHWM, s.rcvBytes, s.conflate)
+}
+
+// limitsOf leaves who asks for no limit of messages without one of bytes.
+func limitsOf(messages, bytes int, conflate bool) limits {
+	if messages == 0 {
+		bytes = 0
+	}
+	return limits{messages: messages, bytes: bytes, conflate: conflate}
+}
+
+// both are the limits of a queue that two sockets of a process have together.
+func (l limits) both(other limits) limits {
+	sum := limits{conflate: l.conflate || other.conflate}
+	if l.messages > 0 && other.messages > 0 {
+		sum.messages = l.messages + other.messages
+	}
+	if l.bytes > 0 && other.bytes > 0 {
+		sum.bytes = l.bytes + other.bytes
+	}
+	return sum
+}
