@@ -1,6 +1,7 @@
 package qzmq
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/qzmq/gateway/qzmq/zmtp"
@@ -34,8 +35,9 @@ type queue struct {
 	gone               bool // the consumer is no more: what is pushed is dropped
 	consumer, producer waker
 
-	size  int      // of the next chunk
-	spare [][]byte // chunks that the consumer has given back
+	size   int      // of the next chunk
+	spare  [][]byte // chunks that the consumer has given back
+	unused int      // how often in a row there was nothing to take while a large one was spare
 }
 
 // limits is when a queue is full; zero is no limit.
@@ -49,7 +51,15 @@ type limits struct {
 const (
 	leastChunk = 512
 	mostChunk  = zmtp.MaxRecord
-	mostSpare  = 2
+
+	// mostTaken is about how many bytes a connection takes at once, so that what it
+	// gives back is used again before it has left the processor's caches.
+	mostTaken = 256 << 10
+
+	// What is kept for reuse: so many chunks, large ones only while they are needed.
+	mostSpare  = mostTaken/mostChunk + 2
+	largeSpare = 8 << 10
+	mostUnused = 16
 )
 
 func (q *queue) full() bool {
@@ -132,40 +142,62 @@ func (q *queue) chunk(size int) *run {
 		q.size = min(2*q.size, mostChunk)
 	}
 	q.size = max(q.size, leastChunk)
-	for n := len(q.spare); n > 0; n = len(q.spare) {
-		chunk := q.spare[n-1]
-		q.spare = q.spare[:n-1]
-		if cap(chunk) >= max(q.size, size) {
-			q.runs = append(q.runs, run{wire: chunk})
-			return &q.runs[len(q.runs)-1]
-		}
-	}
-	q.runs = append(q.runs, run{wire: make([]byte, 0, max(q.size, size))})
+	q.runs = append(q.runs, run{wire: q.memory(max(q.size, size))})
 	return &q.runs[len(q.runs)-1]
 }
 
-// take gives everything that waits, appended to into, and unless it is to be
-// acknowledged makes room for as much at once. When there is nothing the consumer is
-// woken as soon as there is; ended says that there will be no more.
+// memory gives a chunk of at least size bytes, a spare one if there is one.
+func (q *queue) memory(size int) []byte {
+	for i, chunk := range q.spare {
+		if cap(chunk) >= size {
+			last := len(q.spare) - 1
+			q.spare[i], q.spare[last] = q.spare[last], nil
+			q.spare = q.spare[:last]
+			q.unused = 0
+			return chunk
+		}
+	}
+	if len(q.spare) == mostSpare {
+		q.spare = q.spare[:0] // they are too small for what is sent now
+	}
+	return make([]byte, 0, size)
+}
+
+// take gives what waits, appended to into: everything, if it will be acknowledged, and
+// otherwise up to mostTaken, for which there is room again at once. When there is
+// nothing the consumer is woken as soon as there is; ended says that there will be no
+// more.
 func (q *queue) take(into []run, acknowledge bool) (taken []run, ended bool) {
 	q.mu.Lock()
 	if len(q.runs) == 0 {
 		q.asleep = true
 		ended = q.ended
+		if q.unused++; q.unused >= mostUnused {
+			q.unused = 0
+			q.spare = slices.DeleteFunc(q.spare, func(chunk []byte) bool { return cap(chunk) > largeSpare })
+		}
 		q.mu.Unlock()
 		return into, ended
 	}
 	if n := len(q.runs); n == 1 && 4*len(q.runs[0].wire) < q.size {
 		q.size /= 2
 	}
-	taken = append(into, q.runs...)
-	clear(q.runs)
-	q.runs = q.runs[:0]
 	if acknowledge {
+		taken = append(into, q.runs...)
+		clear(q.runs)
+		q.runs = q.runs[:0]
 		q.mu.Unlock()
 		return taken, false
 	}
-	q.roomMade(q.count, q.bytes)
+	n, messages, bytes := 0, 0, 0
+	for n < len(q.runs) && bytes < mostTaken {
+		messages += q.runs[n].messages
+		bytes += len(q.runs[n].wire)
+		n++
+	}
+	taken = append(into, q.runs[:n]...)
+	q.runs = slices.Delete(q.runs, 0, n)
+	q.roomMade(messages, bytes)
 	return taken, false
 }
 
@@ -195,7 +227,7 @@ func (q *queue) recycle(runs []run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range runs {
-		if r := &runs[i]; !r.shared && cap(r.wire) <= max(4*q.size, leastChunk) && cap(r.wire) <= mostChunk && len(q.spare) < mostSpare {
+		if r := &runs[i]; !r.shared && len(q.spare) < mostSpare {
 			q.spare = append(q.spare, r.wire[:0])
 		}
 		runs[i] = run{}

@@ -163,4 +163,3 @@ func subscribed(t testing.TB, s Socket, n int) {
 	}
 	t.Fatalf("there are not %d subscriptions", n)
 }
-

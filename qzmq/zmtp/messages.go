@@ -17,9 +17,12 @@ type Messages struct {
 	Command []byte // the body of a command, when there are no messages
 }
 
-// mostAtOnce is what is allocated for a message whose peer has announced as much,
-// before that much has come.
-const mostAtOnce = 256 << 10
+// mostAtOnce is what is allocated for a frame whose peer has announced as much, before
+// that much has come; for peers that have proved who they are it is more.
+const (
+	mostAtOnce      = 64 << 10
+	mostAtOnceKnown = 1 << 20
+)
 
 // ReadMessages gives the whole messages that have come in a record, as many as there
 // are, or a message that took more than one, or a command. Otherwise as ReadFrame;
@@ -69,7 +72,7 @@ func (c *Conn) nextMessages() (Messages, error) {
 		if _, err := c.message(p, body); err != nil {
 			return Messages{}, err
 		}
-		if m := c.gathered.take(p, body, c.options.MaxMessage); m != nil {
+		if m := c.gathered.take(p, body, mostAtOnceKnown); m != nil {
 			return Messages{Wire: m, Count: 1}, nil
 		}
 	}
@@ -103,7 +106,7 @@ func (n *Null) ReadMessages() (Messages, error) {
 		if p.flags&Command != 0 {
 			return Messages{Command: bytes.Clone(body)}, nil
 		}
-		if m := n.gathered.take(p, body, n.options.MaxMessage); m != nil {
+		if m := n.gathered.take(p, body, mostAtOnce); m != nil {
 			return Messages{Wire: m, Count: 1}, nil
 		}
 	}
@@ -154,8 +157,8 @@ func (m *progress) messages(b []byte, o *Options) (n, count int, err error) {
 type gathered struct{ wire []byte }
 
 // take adds a piece, and gives the message when it is complete. What has come was
-// held to the limits before; limit bounds the memory.
-func (g *gathered) take(p piece, body []byte, limit int) []byte {
+// held to the limits before.
+func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
 	need := len(g.wire) + len(body)
 	if p.flags&rest == 0 {
 		need += maxHeaderLen
@@ -164,9 +167,9 @@ func (g *gathered) take(p piece, body []byte, limit int) []byte {
 		// As much again as has come, or all of a frame that is not much larger.
 		size := max(need, 2*cap(g.wire))
 		if p.flags&rest == 0 {
-			size = max(size, min(len(g.wire)+maxHeaderLen+int(p.total), mostAtOnce))
+			size = max(need, min(len(g.wire)+maxHeaderLen+int(p.total), atOnce+maxHeaderLen))
 		}
-		grown := make([]byte, len(g.wire), max(need, min(size, len(g.wire)+maxHeaderLen+limit)))
+		grown := make([]byte, len(g.wire), size)
 		copy(grown, g.wire)
 		g.wire = grown
 	}
