@@ -86,6 +86,8 @@ func (c *connection) write() {
 	defer context.AfterFunc(c.s.ctx, func() { c.end(ErrClosed) })()
 	var runs []run
 	var wires [][]byte
+	rest := time.NewTimer(restTime)
+	defer rest.Stop()
 	for {
 		var ended bool
 		runs, ended = c.p.out.take(runs[:0], false)
@@ -98,8 +100,16 @@ func (c *connection) write() {
 				c.close()
 				return
 			}
+			if c.p.out.heavy() {
+				rest.Reset(restTime)
+			} else {
+				rest.Stop()
+			}
 			select {
 			case <-c.bell:
+			case <-rest.C:
+				c.p.out.rest()
+				runs, wires = nil, nil
 			case <-c.over:
 				return
 			}
@@ -125,6 +135,10 @@ func (c *connection) write() {
 		c.p.out.recycle(runs)
 	}
 }
+
+// restTime is how long a connection that has nothing to send keeps the memory that it
+// has sent from.
+const restTime = 100 * time.Millisecond
 
 // goodbye is how long a peer may take to hear that we close.
 const goodbye = 200 * time.Millisecond

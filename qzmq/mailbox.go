@@ -22,7 +22,7 @@ type mailbox struct {
 	mu      sync.Mutex // guards what follows, and pipe.mail
 	pipes   []*pipe    // each once
 	spare   []*pipe
-	waiting chan struct{} // closed by the next post; nil when nobody waits
+	waiting []chan struct{} // of calls that wait; each has room for one word
 }
 
 // post tells of an event. Events of the same kind on one pipe are one.
@@ -45,10 +45,11 @@ func (m *mailbox) wakeAll() {
 }
 
 func (m *mailbox) wakeLocked() {
-	if m.waiting != nil {
-		close(m.waiting)
-		m.waiting = nil
+	for i, waits := range m.waiting {
+		ring(waits)
+		m.waiting[i] = nil
 	}
+	m.waiting = m.waiting[:0]
 }
 
 // collect gives every event to handle. Only who holds the socket's lock calls it.
@@ -70,16 +71,24 @@ func (m *mailbox) collect(handle func(*pipe, event)) {
 	m.spare = pipes
 }
 
-// wait gives what is closed when something happens, or nil when something has
-// happened that was not collected yet.
-func (m *mailbox) wait() <-chan struct{} {
+// wait has waits rung when something happens, or has happened and was not collected.
+func (m *mailbox) wait(waits chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.pipes) > 0 {
-		return nil
+		ring(waits)
+		return
 	}
-	if m.waiting == nil {
-		m.waiting = make(chan struct{})
+	m.waiting = append(m.waiting, waits)
+}
+
+// leave is for a call that does not wait any more, and may have been rung.
+func (m *mailbox) leave(waits chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = remove(m.waiting, waits)
+	select {
+	case <-waits:
+	default:
 	}
-	return m.waiting
 }

@@ -35,9 +35,9 @@ type queue struct {
 	gone               bool // the consumer is no more: what is pushed is dropped
 	consumer, producer waker
 
-	size   int      // of the next chunk
-	spare  [][]byte // chunks that the consumer has given back
-	unused int      // how often in a row there was nothing to take while a large one was spare
+	size  int      // of the next chunk
+	spare [][]byte // chunks that the consumer has given back
+	kept  int      // the bytes of spare
 }
 
 // limits is when a queue is full; zero is no limit.
@@ -56,10 +56,10 @@ const (
 	// gives back is used again before it has left the processor's caches.
 	mostTaken = 256 << 10
 
-	// What is kept for reuse: so many chunks, large ones only while they are needed.
-	mostSpare  = mostTaken/mostChunk + 2
-	largeSpare = 8 << 10
-	mostUnused = 16
+	// What is kept for reuse: as much as may wait by default, while messages flow, and
+	// little of it after restTime.
+	mostSpare  = 16 << 20
+	smallSpare = 8 << 10
 )
 
 func (q *queue) full() bool {
@@ -153,14 +153,36 @@ func (q *queue) memory(size int) []byte {
 			last := len(q.spare) - 1
 			q.spare[i], q.spare[last] = q.spare[last], nil
 			q.spare = q.spare[:last]
-			q.unused = 0
+			q.kept -= cap(chunk)
 			return chunk
 		}
-	}
-	if len(q.spare) == mostSpare {
-		q.spare = q.spare[:0] // they are too small for what is sent now
+		if i == mostTried {
+			q.dropSpare() // they are too small for what is sent now
+			break
+		}
 	}
 	return make([]byte, 0, size)
+}
+
+// mostTried is how many spare chunks are looked at.
+const mostTried = 4
+
+func (q *queue) dropSpare() {
+	clear(q.spare)
+	q.spare, q.kept = q.spare[:0], 0
+}
+
+// heavy says whether much is kept for reuse, and rest lets go of it.
+func (q *queue) heavy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.kept > smallSpare
+}
+
+func (q *queue) rest() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropSpare()
 }
 
 // take gives what waits, appended to into: everything, if it will be acknowledged, and
@@ -172,10 +194,6 @@ func (q *queue) take(into []run, acknowledge bool) (taken []run, ended bool) {
 	if len(q.runs) == 0 {
 		q.asleep = true
 		ended = q.ended
-		if q.unused++; q.unused >= mostUnused {
-			q.unused = 0
-			q.spare = slices.DeleteFunc(q.spare, func(chunk []byte) bool { return cap(chunk) > largeSpare })
-		}
 		q.mu.Unlock()
 		return into, ended
 	}
@@ -227,8 +245,9 @@ func (q *queue) recycle(runs []run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range runs {
-		if r := &runs[i]; !r.shared && len(q.spare) < mostSpare {
+		if r := &runs[i]; !r.shared && q.kept < mostSpare {
 			q.spare = append(q.spare, r.wire[:0])
+			q.kept += cap(r.wire)
 		}
 		runs[i] = run{}
 	}
@@ -276,7 +295,7 @@ func (q *queue) end() {
 func (q *queue) abandon() {
 	q.mu.Lock()
 	q.gone = true
-	q.runs, q.spare = nil, nil
+	q.runs, q.spare, q.kept = nil, nil, 0
 	q.roomMade(q.count, q.bytes)
 }
 

@@ -153,8 +153,8 @@ func (s *socket) sendWaiting(ctx context.Context, parts [][]byte) error {
 	if len(parts) == 0 {
 		return fmt.Errorf("%w: a message has at least one part", ErrInvalidOptions)
 	}
-	var p patience
-	defer p.end()
+	var p *patience
+	defer s.endWait(&p)
 	for {
 		s.mu.Lock()
 		err := s.trySend(parts)
@@ -162,9 +162,10 @@ func (s *socket) sendWaiting(ctx context.Context, parts [][]byte) error {
 			s.mu.Unlock()
 			return err
 		}
-		changed, timeout := s.mail.wait(), s.set.sndTimeout
+		p = s.beginWait(p)
+		timeout := s.set.sndTimeout
 		s.mu.Unlock()
-		if err := p.wait(ctx, timeout, changed); err != nil {
+		if err := p.wait(ctx, timeout); err != nil {
 			return err
 		}
 	}
@@ -245,8 +246,8 @@ func (s *socket) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // recvWaiting gives the next message to take, which must not keep parts, and waits
 // while there is none.
 func (s *socket) recvWaiting(ctx context.Context, take func(parts [][]byte, from *Peer)) error {
-	var p patience
-	defer p.end()
+	var p *patience
+	defer s.endWait(&p)
 	for {
 		s.mu.Lock()
 		parts, from, err := s.tryRecv()
@@ -260,9 +261,10 @@ func (s *socket) recvWaiting(ctx context.Context, take func(parts [][]byte, from
 			s.mu.Unlock()
 			return err
 		}
-		changed, timeout := s.mail.wait(), s.set.rcvTimeout
+		p = s.beginWait(p)
+		timeout := s.set.rcvTimeout
 		s.mu.Unlock()
-		if err := p.wait(ctx, timeout, changed); err != nil {
+		if err := p.wait(ctx, timeout); err != nil {
 			return err
 		}
 	}
@@ -291,39 +293,4 @@ func (s *socket) tryRecv() ([][]byte, *Peer, error) {
 		s.metrics.replies++
 	}
 	return parts, p.peer, nil
-}
-
-// patience is how long a call waits.
-type patience struct {
-	timer *time.Timer
-	until <-chan time.Time
-}
-
-// wait waits for a change, for ctx or for the timeout, which counts from the first
-// wait. No channel is a change that there was already.
-func (p *patience) wait(ctx context.Context, timeout time.Duration, changed <-chan struct{}) error {
-	if timeout == 0 {
-		return ErrAgain
-	}
-	if changed == nil {
-		return nil
-	}
-	if timeout > 0 && p.timer == nil {
-		p.timer = time.NewTimer(timeout)
-		p.until = p.timer.C
-	}
-	select {
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-p.until:
-		return ErrTimeout
-	}
-}
-
-func (p *patience) end() {
-	if p.timer != nil {
-		p.timer.Stop()
-	}
 }

@@ -42,6 +42,7 @@ type transport struct {
 	serverKept *handshake.ServerTickets
 	shaking    crowd
 	pool       zmtp.Pool
+	patience   sync.Pool // of *patience
 
 	mu      sync.Mutex // guards what follows
 	set     settings   // of new sockets

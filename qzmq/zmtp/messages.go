@@ -167,7 +167,7 @@ func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
 		// As much again as has come, or all of a frame that is not much larger.
 		size := max(need, 2*cap(g.wire))
 		if p.flags&rest == 0 {
-			size = max(need, min(len(g.wire)+maxHeaderLen+int(p.total), atOnce+maxHeaderLen))
+			size = max(need, len(g.wire)+maxHeaderLen+min(int(p.total), atOnce))
 		}
 		grown := make([]byte, len(g.wire), size)
 		copy(grown, g.wire)
