@@ -70,12 +70,12 @@ type traffic struct{ messagesIn, bytesIn, messagesOut, bytesOut uint64 }
 // carry.
 func (p *proxy) carry(ctx context.Context, from, to Socket, in, out *traffic) error {
 	for {
-		if err := p.mayGo(ctx); err != nil {
-			return err
-		}
 		m, err := from.RecvMessage(ctx)
 		if errors.Is(err, ErrNotSupported) {
 			return nil
+		}
+		if err == nil {
+			err = p.mayGo(ctx) // not if it came while the proxy is paused
 		}
 		if err != nil {
 			return err
