@@ -125,6 +125,7 @@ func (s *socket) leave(c *connection) {
 // The caller holds the socket's lock.
 func (p *pipe) reset() {
 	if c := p.conn; c != nil {
+		p.out.serve(nil) // what is sent from now on is for who comes next
 		p.owner.unpeer(p)
 		p.owner.all.Go(func() { c.end(errReset) })
 	}

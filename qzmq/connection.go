@@ -90,7 +90,7 @@ func (c *connection) write() {
 	defer rest.Stop()
 	for {
 		var ended bool
-		runs, ended = c.p.out.take(runs[:0], false)
+		runs, ended = c.p.out.take(c, runs[:0])
 		if err := c.pulse.write(c.wire); err != nil {
 			c.end(err)
 			return

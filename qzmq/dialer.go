@@ -136,7 +136,7 @@ func (d *dialer) takeEarly(t *transport) *earlyRuns {
 		return e
 	}
 	e.from = d.p.out
-	all, _ := e.from.take(nil, false) // more than may be early
+	all, _ := e.from.take(nil, nil) // more than may be early
 	most := handshake.MaxEarlyData
 	if t.opts.MaxEarlyData > 0 {
 		most = int(t.opts.MaxEarlyData)

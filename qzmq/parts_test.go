@@ -85,7 +85,7 @@ func put(p *pipe, bodies ...string) {
 }
 
 func taken(p *pipe) (all []string) {
-	runs, _ := p.out.take(nil, false)
+	runs, _ := p.out.take(nil, nil)
 	for _, r := range runs {
 		for rest := r.wire; len(rest) > 0; {
 			var parts [][]byte
@@ -200,7 +200,7 @@ func TestDistribute(t *testing.T) {
 		}
 		shared := map[*byte]int{}
 		for i, p := range pipes {
-			runs, _ := p.out.take(nil, false)
+			runs, _ := p.out.take(nil, nil)
 			n := 0
 			for _, r := range runs {
 				n += r.messages
@@ -231,7 +231,7 @@ func TestQueueLimits(t *testing.T) {
 		if n != test.want {
 			t.Errorf("%+v: %d had room, want %d", test.l, n, test.want)
 		}
-		runs, _ := q.take(nil, true)
+		runs := q.takeAll(nil)
 		kept := 0
 		for _, r := range runs {
 			kept += r.messages

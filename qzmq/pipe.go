@@ -69,7 +69,7 @@ func (p *pipe) refill() bool {
 	}
 	if p.at >= len(p.runs) {
 		p.acknowledge()
-		p.runs, _ = p.in.take(p.runs[:0], true)
+		p.runs = p.in.takeAll(p.runs[:0])
 		p.at = 0
 		if len(p.runs) == 0 {
 			return false

@@ -185,27 +185,31 @@ func (q *queue) rest() {
 	q.dropSpare()
 }
 
-// take gives what waits, appended to into: everything, if it will be acknowledged, and
-// otherwise up to mostTaken, for which there is room again at once. When there is
-// nothing the consumer is woken as soon as there is; ended says that there will be no
-// more.
-func (q *queue) take(into []run, acknowledge bool) (taken []run, ended bool) {
+// takeAll gives everything that waits, appended to into, for a consumer that will
+// acknowledge it. When there is nothing the consumer is woken as soon as there is.
+func (q *queue) takeAll(into []run) []run {
 	q.mu.Lock()
-	if len(q.runs) == 0 {
+	defer q.mu.Unlock()
+	q.asleep = len(q.runs) == 0
+	into = append(into, q.runs...)
+	clear(q.runs)
+	q.runs = q.runs[:0]
+	return into
+}
+
+// take gives some of what waits, appended to into, and makes room for as much at once.
+// It is for c, and gives nothing when another consumer is served. When there is nothing
+// c is woken as soon as there is; ended says that there will be no more.
+func (q *queue) take(c waker, into []run) (taken []run, ended bool) {
+	q.mu.Lock()
+	if len(q.runs) == 0 || q.consumer != c {
 		q.asleep = true
-		ended = q.ended
+		ended = q.ended && q.consumer == c
 		q.mu.Unlock()
 		return into, ended
 	}
 	if n := len(q.runs); n == 1 && 4*len(q.runs[0].wire) < q.size {
 		q.size /= 2
-	}
-	if acknowledge {
-		taken = append(into, q.runs...)
-		clear(q.runs)
-		q.runs = q.runs[:0]
-		q.mu.Unlock()
-		return taken, false
 	}
 	n, messages, bytes := 0, 0, 0
 	for n < len(q.runs) && bytes < mostTaken {

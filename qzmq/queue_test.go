@@ -13,7 +13,7 @@ func TestQueueReuses(t *testing.T) {
 				q.push(parts, frameSize(parts))
 			}
 			for {
-				if runs, _ = q.take(runs[:0], false); len(runs) == 0 {
+				if runs, _ = q.take(nil, runs[:0]); len(runs) == 0 {
 					break
 				}
 				q.recycle(runs)
