@@ -168,6 +168,7 @@ func (c *connection) read() {
 }
 
 func (c *connection) receive() error {
+	c.s.transport.stats.early.Add(uint64(len(c.early)))
 	for _, m := range c.early {
 		wire := appendFrames(make([]byte, 0, frameSize(m)), m)
 		if !c.deliver(run{wire: wire, messages: 1}) {

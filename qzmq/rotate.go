@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // rotations are who waits for a session's next rotation to end, since only the
@@ -80,15 +81,24 @@ func (c *connection) rotate(ctx context.Context) error {
 		return c.sealed.Rotate(ctx)
 	}
 	ended := c.rotations.next()
-	if err := c.sealed.RequestRotation(); err != nil {
-		return err
-	}
-	select {
-	case err := <-ended:
-		return err
-	case <-c.over:
-		return ErrNotConnected
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	ask := time.NewTicker(askEvery)
+	defer ask.Stop()
+	for {
+		if err := c.sealed.RequestRotation(); err != nil {
+			return err
+		}
+		select {
+		case <-ask.C:
+		case err := <-ended:
+			return err
+		case <-c.over:
+			return ErrNotConnected
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
+
+// askEvery is more than the second for which an initiator that has just rotated takes a
+// request to be for the session before.
+const askEvery = 1100 * time.Millisecond

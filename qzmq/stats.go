@@ -18,6 +18,7 @@ type Stats struct {
 	BytesSent           uint64 // of messages and their frames
 	BytesReceived       uint64
 	KeyRotations        uint64
+	EarlyMessages       uint64 // taken with the first flight of a reconnection
 	ReplayAttempts      uint64 // records that were not the next one of their sender
 }
 
@@ -25,14 +26,14 @@ type Stats struct {
 type counters struct {
 	completed, resumed, failed, auth  atomic.Uint64
 	encrypted, decrypted, sent, heard atomic.Uint64
-	rotations, replays                atomic.Uint64
+	rotations, replays, early         atomic.Uint64
 }
 
 func (c *counters) read() *Stats {
 	return &Stats{
 		HandshakesCompleted: c.completed.Load(), HandshakesResumed: c.resumed.Load(), HandshakesFailed: c.failed.Load(), AuthFailures: c.auth.Load(),
 		MessagesEncrypted: c.encrypted.Load(), MessagesDecrypted: c.decrypted.Load(), BytesSent: c.sent.Load(), BytesReceived: c.heard.Load(),
-		KeyRotations: c.rotations.Load(), ReplayAttempts: c.replays.Load(),
+		KeyRotations: c.rotations.Load(), ReplayAttempts: c.replays.Load(), EarlyMessages: c.early.Load(),
 	}
 }
 

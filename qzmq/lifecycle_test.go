@@ -1,0 +1,490 @@
+package qzmq
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// path is a TCP connection's way through the test, which can be cut, or frozen.
+type path struct {
+	l      net.Listener
+	target string
+	mu     sync.Mutex
+	conns  []net.Conn
+	frozen bool
+	thaw   *sync.Cond
+}
+
+func newPath(t testing.TB, target string) (*path, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &path{l: l, target: strings.TrimPrefix(target, "tcp://")}
+	p.thaw = sync.NewCond(&p.mu)
+	go p.run()
+	t.Cleanup(func() { l.Close(); p.freeze(false); p.cut() })
+	return p, "tcp://" + l.Addr().String()
+}
+
+func (p *path) run() {
+	for {
+		near, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", p.target)
+		if err != nil {
+			near.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns = append(p.conns, near, far)
+		p.mu.Unlock()
+		go p.carry(near, far)
+		go p.carry(far, near)
+	}
+}
+
+func (p *path) carry(from, to net.Conn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(b)
+		p.mu.Lock()
+		for p.frozen {
+			p.thaw.Wait()
+		}
+		p.mu.Unlock()
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	to.Close()
+	from.Close()
+}
+
+func (p *path) freeze(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = yes
+	p.thaw.Broadcast()
+}
+
+func (p *path) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, nc := range p.conns {
+		nc.Close()
+	}
+	p.conns = nil
+}
+
+// TestReconnect cuts the connection of every pattern again and again; who connects
+// comes back, with a ticket, and subscriptions with it.
+func TestReconnect(t *testing.T) {
+	a, b := sites(t, false, nil)
+	pull, push := open(t, b, PULL), open(t, a, PUSH, "reconnect_ivl", 10)
+	way, url := newPath(t, bind(t, pull, tcp))
+	events := push.Monitor()
+	connect(t, push, url)
+	sub, pub := open(t, a, SUB, "reconnect_ivl", 10), open(t, b, PUB)
+	way2, url2 := newPath(t, bind(t, pub, tcp))
+	sub.Subscribe("x")
+	connect(t, sub, url2)
+	for i := range 5 {
+		e := awaitEvent(t, events, EventConnected)
+		if e.Resumed != (i > 0) {
+			t.Errorf("connection %d: resumed is %v", i, e.Resumed)
+		}
+		send(t, push, fmt.Sprint(i))
+		expect(t, pull, fmt.Sprint(i))
+		subscribed(t, pub, 1)
+		send(t, pub, "x", fmt.Sprint(i))
+		expect(t, sub, "x|"+fmt.Sprint(i))
+		way.cut()
+		if e := awaitEvent(t, events, EventDisconnected); e.Err == nil {
+			t.Error("a connection that was cut has ended in good order")
+		}
+		way2.cut()
+		subscribed(t, pub, 0)
+	}
+}
+
+// TestHeartbeats: a peer that is not heard is given up, one that is slow but there is
+// not, and what a peer asks for by its time to live is kept.
+func TestHeartbeats(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		options  []any
+		dies     bool
+		byServer bool
+	}{
+		{"ours", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 100}, true, false},
+		{"theirs", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 60_000, "heartbeat_ttl", 200}, true, true},
+		{"none", []any{"heartbeat_ivl", 0}, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := sites(t, false, func(o *Options) { o.Timeouts.Heartbeat = 0 })
+			server, client := open(t, b, DEALER), open(t, a, DEALER, append(test.options, "reconnect_ivl", 10)...)
+			way, url := newPath(t, bind(t, server, tcp))
+			connect(t, client, url)
+			connected(t, client, 1)
+			connected(t, server, 1)
+			mine, told, other := client.Monitor(), client.Monitor(), server.Monitor()
+			time.Sleep(400 * time.Millisecond) // heartbeats keep it
+			select {
+			case e := <-told:
+				t.Fatalf("%v: %v", e.Kind, e.Err)
+			default:
+			}
+			way.freeze(true)
+			if test.byServer {
+				told = other
+			}
+			if !test.dies {
+				time.Sleep(400 * time.Millisecond)
+			} else if e := awaitEvent(t, told, EventDisconnected); !errors.Is(e.Err, errHeartbeat) {
+				t.Errorf("%v", e.Err)
+			}
+			way.freeze(false)
+			if test.dies {
+				awaitEvent(t, mine, EventConnected)
+			}
+			send(t, client, "back")
+			expect(t, server, "back")
+		})
+	}
+}
+
+func TestRotate(t *testing.T) {
+	a, b := sites(t, false, nil)
+	x, y := open(t, b, DEALER), open(t, a, DEALER)
+	if err := x.Rotate(context.Background()); !errors.Is(err, ErrNotConnected) {
+		t.Errorf("%v", err)
+	}
+	connect(t, y, bind(t, x, tcp))
+	connected(t, x, 1)
+	connected(t, y, 1)
+	events := y.Monitor()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() { // messages flow on meanwhile
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			send(t, y, fmt.Sprint(i))
+			expect(t, x, fmt.Sprint(i))
+			send(t, x, fmt.Sprint(i))
+			expect(t, y, fmt.Sprint(i))
+		}
+	})
+	for i, s := range []Socket{y, x} { // the initiator, and who has to ask it
+		events := x.Monitor()
+		if err := s.Rotate(ctx); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		awaitEvent(t, events, EventRekeyed)
+	}
+	close(stop)
+	all.Wait()
+	awaitEvent(t, events, EventRekeyed)
+	awaitEvent(t, events, EventRekeyed)
+	if n := y.GetMetrics().KeyUpdates; n != 2 {
+		t.Errorf("%d rotations", n)
+	}
+	if n := a.Stats().KeyRotations; n != 2 {
+		t.Errorf("%d rotations", n)
+	}
+}
+
+// TestRotationPolicy has a session be replaced by itself.
+func TestRotationPolicy(t *testing.T) {
+	a, b := sites(t, false, func(o *Options) { o.KeyRotation.MaxAge = 2 * time.Second })
+	pull, push := open(t, b, PULL), open(t, a, PUSH)
+	events := push.Monitor()
+	connect(t, push, bind(t, pull, tcp))
+	send(t, push, "x")
+	expect(t, pull, "x")
+	awaitEvent(t, events, EventRekeyed)
+	send(t, push, "y")
+	expect(t, pull, "y")
+}
+
+// TestEarlyData: what waits for a reconnection and is of a safe topic comes with its
+// first flight; what is not, behind it, and all in order.
+func TestEarlyData(t *testing.T) {
+	a, b := sites(t, false, func(o *Options) { o.ZeroRTT, o.SafeTopics = true, []string{"status"} })
+	pull, push := open(t, b, PULL), open(t, a, PUSH, "reconnect_ivl", 100)
+	way, url := newPath(t, bind(t, pull, tcp))
+	events := push.Monitor()
+	connect(t, push, url)
+	send(t, push, "status", "first")
+	expect(t, pull, "status|first")
+	early := 0
+	for i := range 4 {
+		way.cut()
+		awaitEvent(t, events, EventDisconnected)
+		send(t, push, "status", fmt.Sprint(i))
+		send(t, push, "status", "again")
+		send(t, push, "order", fmt.Sprint(i))
+		send(t, push, "status", "late")
+		expect(t, pull, "status|"+fmt.Sprint(i))
+		expect(t, pull, "status|again")
+		expect(t, pull, "order|"+fmt.Sprint(i))
+		expect(t, pull, "status|late")
+		if e := awaitEvent(t, events, EventConnected); e.Resumed {
+			early++
+		}
+	}
+	if early != 4 {
+		t.Errorf("%d of 4 connections were resumed", early)
+	}
+	if n := b.Stats().EarlyMessages; n != 8 {
+		t.Errorf("%d messages came early, want 8", n)
+	}
+}
+
+func TestProxy(t *testing.T) {
+	a, b := sites(t, false, nil)
+	front, back := open(t, b, ROUTER, "rcvtimeo", -1), open(t, b, DEALER, "rcvtimeo", -1)
+	control, pilot := open(t, b, REP, "rcvtimeo", -1), open(t, b, REQ)
+	capture, taken := open(t, b, PUB), open(t, b, SUB)
+	taken.Subscribe("")
+	connect(t, taken, bind(t, capture, "inproc://capture"))
+	subscribed(t, capture, 1)
+	connect(t, pilot, bind(t, control, "inproc://control"))
+	frontURL, backURL := bind(t, front, tcp), bind(t, back, tcp)
+	done := make(chan error, 1)
+	go func() { done <- ProxySteerable(context.Background(), front, back, capture, control) }()
+	req, rep := open(t, a, REQ), open(t, a, REP)
+	connect(t, req, frontURL)
+	connect(t, rep, backURL)
+	for range 3 {
+		send(t, req, "question")
+		expect(t, rep, "question")
+		send(t, rep, "answer")
+		expect(t, req, "answer")
+	}
+	for range 3 {
+		if m := recv(t, taken); !strings.HasSuffix(m, "||question") {
+			t.Errorf("captured %q", m)
+		}
+		if m := recv(t, taken); !strings.HasSuffix(m, "||answer") {
+			t.Errorf("captured %q", m)
+		}
+	}
+	steer := func(command string) [][]byte {
+		send(t, pilot, command)
+		m, err := pilot.RecvMultipart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	stats := steer("STATISTICS")
+	if len(stats) != 8 || binary.LittleEndian.Uint64(stats[0]) != 3 || binary.LittleEndian.Uint64(stats[2]) != 3 || binary.LittleEndian.Uint64(stats[1]) != 3*(5+8) {
+		t.Errorf("%v", stats)
+	}
+	steer("PAUSE")
+	send(t, req, "later")
+	silent(t, rep)
+	steer("RESUME")
+	expect(t, rep, "later")
+	steer("TERMINATE")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProxySubscriptions has subscriptions go through XSUB and XPUB.
+func TestProxySubscriptions(t *testing.T) {
+	a, b := sites(t, false, nil)
+	xsub, xpub := open(t, b, XSUB, "rcvtimeo", -1), open(t, b, XPUB, "rcvtimeo", -1)
+	xsubURL, xpubURL := bind(t, xsub, tcp), bind(t, xpub, tcp)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Proxy(ctx, xsub, xpub, nil) }()
+	pub, sub := open(t, a, PUB), open(t, a, SUB)
+	connect(t, pub, xsubURL)
+	sub.Subscribe("x")
+	connect(t, sub, xpubURL)
+	subscribed(t, pub, 1)
+	send(t, pub, "y")
+	send(t, pub, "x", "1")
+	expect(t, sub, "x|1")
+	sub.Close()
+	subscribed(t, pub, 0)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSocketOptions reads back what was set, and refuses what cannot be.
+func TestSocketOptions(t *testing.T) {
+	a, _ := sites(t, true, nil)
+	if err := a.SetOption("sndhwm", 7); err != nil {
+		t.Error(err)
+	}
+	s := open(t, a, DEALER)
+	for _, test := range []struct {
+		key        string
+		value, get any
+	}{
+		{"rcvhwm", 5, 5}, {"linger", 100, 100 * time.Millisecond}, {"linger", -1, time.Duration(-1)}, {"linger", time.Minute, time.Minute},
+		{"identity", "me", "me"}, {"routing_id", []byte("you"), "you"}, {"immediate", 1, true}, {"conflate", false, false},
+		{"maxmsgsize", -1, int64(-1)}, {"heartbeat_ttl", 1000, time.Second}, {"qzmq.peer", Fingerprint{1}, Fingerprint{1}},
+	} {
+		if err := s.SetOption(test.key, test.value); err != nil {
+			t.Errorf("%s: %v", test.key, err)
+		}
+		if got, err := s.GetOption(test.key); err != nil || got != test.get {
+			t.Errorf("%s is %v, %v, want %v", test.key, got, err, test.get)
+		}
+	}
+	if got, _ := s.GetOption("sndhwm"); got != 7 {
+		t.Errorf("the transport's option is %v at the socket", got)
+	}
+	for key, value := range map[string]any{
+		"unknown": 1, "rcvhwm": -1, "sndhwm": "many", "linger": "long", "immediate": 2, "heartbeat_ttl": 10_000_000,
+		"identity": strings.Repeat("x", 256), "routing_id": "\x00x", "qzmq.peer": "qz1nobody", "qzmq.role": 1, "handshake_ivl": -1, "type": PUSH,
+	} {
+		if err := s.SetOption(key, value); !errors.Is(err, ErrInvalidOptions) {
+			t.Errorf("%s = %v: %v", key, value, err)
+		}
+	}
+	if _, err := s.GetOption("unknown"); !errors.Is(err, ErrInvalidOptions) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Subscribe("x"); !errors.Is(err, ErrNotSupported) {
+		t.Errorf("%v", err)
+	}
+	if got, _ := s.GetOption("type"); got != DEALER || DEALER.String() != "DEALER" || SocketType(50).String() != "UNKNOWN" {
+		t.Errorf("type %v", got)
+	}
+	if n, _ := a.GetOption("socket_count"); n != 1 {
+		t.Errorf("%v sockets", n)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	a, _ := sites(t, true, nil)
+	pull, push := open(t, a, PULL), open(t, a, PUSH, "sndhwm", 1)
+	pull.SetOption("rcvhwm", 1)
+	is := func(s Socket, want int) {
+		t.Helper()
+		if got, _ := s.GetOption("events"); got != want {
+			t.Errorf("events %v, want %d", got, want)
+		}
+	}
+	is(push, 0)
+	is(pull, 0)
+	connect(t, push, bind(t, pull, "inproc://events"))
+	is(push, PollOut)
+	send(t, push, "1")
+	is(pull, PollIn)
+	is(pull, PollIn)
+	send(t, push, "2")
+	is(push, 0)
+	expect(t, pull, "1")
+	expect(t, pull, "2")
+	is(pull, 0)
+	is(push, PollOut)
+}
+
+func TestUnbindAndDisconnect(t *testing.T) {
+	everywhere(t, func(t *testing.T, a, b *transport, url string) {
+		pull, push := open(t, b, PULL), open(t, a, PUSH, "sndtimeo", 50)
+		url = bind(t, pull, url)
+		connect(t, push, url)
+		send(t, push, "1")
+		expect(t, pull, "1")
+		if err := push.Disconnect(url); err != nil {
+			t.Fatal(err)
+		}
+		if err := push.Send(nil); !errors.Is(err, ErrTimeout) {
+			t.Errorf("after Disconnect: %v", err)
+		}
+		connect(t, push, url)
+		send(t, push, "2")
+		expect(t, pull, "2")
+		if err := pull.Unbind(url); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(pull.Unbind(url), push.Disconnect("tcp://127.0.0.1:1")); !errors.Is(err, ErrInvalidOptions) {
+			t.Errorf("%v", err)
+		}
+		bind(t, pull, url) // the address is free again
+	})
+}
+
+// TestNothingIsLeft closes a transport whose sockets are at all stages.
+func TestNothingIsLeft(t *testing.T) {
+	before := runtime.NumGoroutine()
+	a, b := sites(t, false, nil)
+	pull := open(t, b, PULL)
+	url := bind(t, pull, tcp)
+	silentPeer, err := net.Dial("tcp", strings.TrimPrefix(url, "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silentPeer.Close()
+	push := open(t, a, PUSH)
+	connect(t, push, url)
+	connect(t, push, "tcp://127.0.0.1:1") // nobody
+	for range 100 {
+		send(t, push, strings.Repeat("x", 10_000))
+	}
+	began := time.Now()
+	a.Close()
+	b.Close()
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+	settled(t, before)
+	if _, err := a.NewSocket(PUSH); err != ErrClosed {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLatencyAndLog(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil)) // which has a lock of its own
+	a, b := sites(t, false, func(o *Options) { o.Log = logger })
+	rep, req := open(t, b, REP), open(t, a, REQ)
+	connect(t, req, bind(t, rep, tcp))
+	send(t, req, "x")
+	expect(t, rep, "x")
+	send(t, rep, "yy")
+	expect(t, req, "yy")
+	m := req.GetMetrics()
+	if m.AverageLatency <= 0 || m.MessagesSent != 1 || m.MessagesReceived != 1 || m.BytesSent != 1 || m.BytesReceived != 2 {
+		t.Errorf("%+v", m)
+	}
+	a.Close()
+	b.Close()
+	if !strings.Contains(log.String(), "connected") {
+		t.Errorf("the log has %q", log.String())
+	}
+}
