@@ -461,12 +461,13 @@ func TestWrongTypes(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	a, b := sites(t, false, nil)
 	pull, push := open(t, b, PULL, "maxmsgsize", 1000), open(t, a, PUSH)
-	events := pull.Monitor()
+	events, others := pull.Monitor(), push.Monitor()
 	connect(t, push, bind(t, pull, tcp))
 	send(t, push, strings.Repeat("x", 1001))
 	if e := awaitEvent(t, events, EventDisconnected); e.Err == nil {
 		t.Error("too large a message ends in good order")
 	}
+	awaitEvent(t, others, EventDisconnected)
 	push.SetOption("maxmsgsize", 1000)
 	if err := push.Send(make([]byte, 1001)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%v", err)
