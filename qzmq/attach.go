@@ -95,7 +95,7 @@ func (s *socket) enter(c *connection, set *settings) error {
 	}
 	p.out.serve(c)
 	p.in.feed(reader{c})
-	c.pulse.begin(set, c.wake, func() { c.end(errHeartbeat) })
+	c.pulse.begin(set, c.wake, func() { s.all.Go(func() { c.end(errHeartbeat) }) })
 	s.mail.wakeAll()
 	return nil
 }

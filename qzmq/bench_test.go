@@ -2,6 +2,7 @@ package qzmq
 
 import (
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +96,46 @@ func BenchmarkRoundTrip(b *testing.B) {
 				for range b.N {
 					ask()
 				}
+			})
+		}
+	}
+}
+
+// BenchmarkPublish gives every message to so many subscribers, and waits for all.
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		for _, size := range []int{64, 1 << 10, 64 << 10} {
+			b.Run(fmt.Sprintf("%d/%d", n, size), func(b *testing.B) {
+				x, y := sites(b, false, nil)
+				pub := open(b, x, XPUB, "xpub_nodrop", true)
+				url := bind(b, pub, "tcp://127.0.0.1:*")
+				var all sync.WaitGroup
+				for range n {
+					sub := open(b, y, SUB, "rcvtimeo", 60*time.Second)
+					sub.Subscribe("")
+					connect(b, sub, url)
+					all.Go(func() {
+						for range b.N {
+							if _, err := sub.Recv(); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				subscribed(b, pub, n)
+				body := make([]byte, size)
+				b.SetBytes(int64(size) * int64(n))
+				b.ReportAllocs()
+				b.ResetTimer()
+				defer cpu(b)()
+				for range b.N {
+					if err := pub.Send(body); err != nil {
+						b.Fatal(err)
+					}
+				}
+				all.Wait()
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
 			})
 		}
 	}

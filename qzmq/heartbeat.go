@@ -10,7 +10,7 @@ import (
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
-// ErrHeartbeat is how a connection ends whose peer was not heard in time.
+// errHeartbeat is how a connection ends whose peer was not heard in time.
 var errHeartbeat = errors.New("qzmq: the peer was not heard in time")
 
 // pulse is the heartbeats of a connection, PING and PONG of RFC 37: within the session,
@@ -19,7 +19,7 @@ type pulse struct {
 	every, patience time.Duration // of ours; every is 0 for none
 	ttl             time.Duration // that we tell the peer
 	ring            func()        // wakes the writer
-	dead            func()
+	dead            func()        // must not wait
 
 	last    atomic.Int64 // when something was heard, since began; only while watched
 	watched atomic.Bool
@@ -72,7 +72,7 @@ func (h *pulse) beat() {
 	silent := time.Since(h.began) - time.Duration(h.last.Load())
 	if h.every > 0 && silent > h.every+h.patience || h.theirs > 0 && silent > h.theirs {
 		h.stopped = true
-		go h.dead()
+		h.dead()
 		return
 	}
 	next := time.Duration(1 << 62)

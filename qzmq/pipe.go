@@ -12,6 +12,7 @@ type pipe struct {
 	peer     *Peer // who is at the other end; nil while nobody is
 	kind     SocketType
 	id       []byte // by which a ROUTER knows it
+	shown    []byte // id, as the application has it
 	live     bool   // a peer is there
 	inproc   *pipe  // the other end, in the same process
 
@@ -76,7 +77,17 @@ func (p *pipe) refill() bool {
 		}
 	}
 	p.rest = p.runs[p.at].wire
+	p.shown = nil
 	return true
+}
+
+// name gives the routing id in memory that is the application's, as the messages are
+// that came with it.
+func (p *pipe) name() []byte {
+	if p.shown == nil {
+		p.shown = append([]byte(nil), p.id...)
+	}
+	return p.shown[:len(p.shown):len(p.shown)]
 }
 
 func (p *pipe) acknowledge() {

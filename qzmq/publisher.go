@@ -94,7 +94,7 @@ func (t *publisher) readable(p *pipe) {
 func (t *publisher) subscription(p *pipe, body []byte) {
 	set := &t.s.set
 	if set.xpubManual {
-		t.said = append(t.said, said{body, p}) // the application decides
+		t.tell(p, body) // the application decides
 		return
 	}
 	topic := string(body[1:])
@@ -140,8 +140,16 @@ func (t *publisher) cancel(p *pipe, topic string) (last bool) {
 	return true
 }
 
+// mostSaid is how much waits for an XPUB that does not receive. Subscriptions have
+// their effect in any case.
+const mostSaid = 1 << 16
+
 func (t *publisher) tell(p *pipe, body []byte) {
-	if t.s.kind == XPUB {
+	switch {
+	case t.s.kind != XPUB:
+	case len(t.said) >= mostSaid:
+		t.s.metrics.dropped++
+	default:
 		t.said = append(t.said, said{body, p})
 	}
 }

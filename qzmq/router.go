@@ -58,7 +58,7 @@ func (t *router) recv(parts [][]byte) ([][]byte, *pipe, error) {
 	if p == nil {
 		return parts, nil, errAgain
 	}
-	got[start] = p.id
+	got[start] = p.name()
 	return got, p, nil
 }
 

@@ -202,6 +202,7 @@ func (t *transport) opening(o *opened, err error) error {
 	switch {
 	case err == nil:
 		if o.sealed != nil {
+			t.expire()
 			t.stats.completed.Add(1)
 			if o.sealed.Session().Resumed() {
 				t.stats.resumed.Add(1)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -40,6 +41,7 @@ type transport struct {
 	safe       *handshake.SafeTopics
 	clientKept *handshake.ClientTickets
 	serverKept *handshake.ServerTickets
+	expired    atomic.Int64 // when tickets were looked at last, by clock
 	shaking    crowd
 	pool       zmtp.Pool
 	patience   sync.Pool // of *patience
@@ -150,6 +152,15 @@ func (t *transport) certificates(c *handshake.Config) error {
 	}
 	c.Certificate = own.Marshal()
 	return nil
+}
+
+// expire deletes tickets that are too old, now and then.
+func (t *transport) expire() {
+	now := t.clock()
+	if last := t.expired.Load(); now-time.Duration(last) > time.Minute && t.expired.CompareAndSwap(last, int64(now)) {
+		t.clientKept.Expire(now)
+		t.serverKept.Expire(now)
+	}
 }
 
 // clock is the monotonic clock of tickets and cookies.
