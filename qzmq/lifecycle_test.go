@@ -1,12 +1,9 @@
 package qzmq
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -104,6 +101,7 @@ func TestReconnect(t *testing.T) {
 	events := push.Monitor()
 	connect(t, push, url)
 	sub, pub := open(t, a, SUB, "reconnect_ivl", 10), open(t, b, PUB)
+	others := pub.Monitor()
 	way2, url2 := newPath(t, bind(t, pub, tcp))
 	sub.Subscribe("x")
 	connect(t, sub, url2)
@@ -122,7 +120,7 @@ func TestReconnect(t *testing.T) {
 			t.Error("a connection that was cut has ended in good order")
 		}
 		way2.cut()
-		subscribed(t, pub, 0)
+		awaitEvent(t, others, EventDisconnected)
 	}
 }
 
@@ -265,180 +263,8 @@ func TestEarlyData(t *testing.T) {
 	}
 }
 
-func TestProxy(t *testing.T) {
-	a, b := sites(t, false, nil)
-	front, back := open(t, b, ROUTER, "rcvtimeo", -1), open(t, b, DEALER, "rcvtimeo", -1)
-	control, pilot := open(t, b, REP, "rcvtimeo", -1), open(t, b, REQ)
-	capture, taken := open(t, b, PUB), open(t, b, SUB)
-	taken.Subscribe("")
-	connect(t, taken, bind(t, capture, "inproc://capture"))
-	subscribed(t, capture, 1)
-	connect(t, pilot, bind(t, control, "inproc://control"))
-	frontURL, backURL := bind(t, front, tcp), bind(t, back, tcp)
-	done := make(chan error, 1)
-	go func() { done <- ProxySteerable(context.Background(), front, back, capture, control) }()
-	req, rep := open(t, a, REQ), open(t, a, REP)
-	connect(t, req, frontURL)
-	connect(t, rep, backURL)
-	for range 3 {
-		send(t, req, "question")
-		expect(t, rep, "question")
-		send(t, rep, "answer")
-		expect(t, req, "answer")
-	}
-	for range 3 {
-		if m := recv(t, taken); !strings.HasSuffix(m, "||question") {
-			t.Errorf("captured %q", m)
-		}
-		if m := recv(t, taken); !strings.HasSuffix(m, "||answer") {
-			t.Errorf("captured %q", m)
-		}
-	}
-	steer := func(command string) [][]byte {
-		send(t, pilot, command)
-		m, err := pilot.RecvMultipart()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	stats := steer("STATISTICS")
-	if len(stats) != 8 || binary.LittleEndian.Uint64(stats[0]) != 3 || binary.LittleEndian.Uint64(stats[2]) != 3 || binary.LittleEndian.Uint64(stats[1]) != 3*(5+8) {
-		t.Errorf("%v", stats)
-	}
-	steer("PAUSE")
-	send(t, req, "later")
-	silent(t, rep)
-	steer("RESUME")
-	expect(t, rep, "later")
-	steer("TERMINATE")
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
 // TestProxySubscriptions has subscriptions go through XSUB and XPUB.
-func TestProxySubscriptions(t *testing.T) {
-	a, b := sites(t, false, nil)
-	xsub, xpub := open(t, b, XSUB, "rcvtimeo", -1), open(t, b, XPUB, "rcvtimeo", -1)
-	xsubURL, xpubURL := bind(t, xsub, tcp), bind(t, xpub, tcp)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- Proxy(ctx, xsub, xpub, nil) }()
-	pub, sub := open(t, a, PUB), open(t, a, SUB)
-	connect(t, pub, xsubURL)
-	sub.Subscribe("x")
-	connect(t, sub, xpubURL)
-	subscribed(t, pub, 1)
-	send(t, pub, "y")
-	send(t, pub, "x", "1")
-	expect(t, sub, "x|1")
-	sub.Close()
-	subscribed(t, pub, 0)
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
 // TestSocketOptions reads back what was set, and refuses what cannot be.
-func TestSocketOptions(t *testing.T) {
-	a, _ := sites(t, true, nil)
-	if err := a.SetOption("sndhwm", 7); err != nil {
-		t.Error(err)
-	}
-	s := open(t, a, DEALER)
-	for _, test := range []struct {
-		key        string
-		value, get any
-	}{
-		{"rcvhwm", 5, 5}, {"linger", 100, 100 * time.Millisecond}, {"linger", -1, time.Duration(-1)}, {"linger", time.Minute, time.Minute},
-		{"identity", "me", "me"}, {"routing_id", []byte("you"), "you"}, {"immediate", 1, true}, {"conflate", false, false},
-		{"maxmsgsize", -1, int64(-1)}, {"heartbeat_ttl", 1000, time.Second}, {"qzmq.peer", Fingerprint{1}, Fingerprint{1}},
-	} {
-		if err := s.SetOption(test.key, test.value); err != nil {
-			t.Errorf("%s: %v", test.key, err)
-		}
-		if got, err := s.GetOption(test.key); err != nil || got != test.get {
-			t.Errorf("%s is %v, %v, want %v", test.key, got, err, test.get)
-		}
-	}
-	if got, _ := s.GetOption("sndhwm"); got != 7 {
-		t.Errorf("the transport's option is %v at the socket", got)
-	}
-	for key, value := range map[string]any{
-		"unknown": 1, "rcvhwm": -1, "sndhwm": "many", "linger": "long", "immediate": 2, "heartbeat_ttl": 10_000_000,
-		"identity": strings.Repeat("x", 256), "routing_id": "\x00x", "qzmq.peer": "qz1nobody", "qzmq.role": 1, "handshake_ivl": -1, "type": PUSH,
-	} {
-		if err := s.SetOption(key, value); !errors.Is(err, ErrInvalidOptions) {
-			t.Errorf("%s = %v: %v", key, value, err)
-		}
-	}
-	if _, err := s.GetOption("unknown"); !errors.Is(err, ErrInvalidOptions) {
-		t.Errorf("%v", err)
-	}
-	if err := s.Subscribe("x"); !errors.Is(err, ErrNotSupported) {
-		t.Errorf("%v", err)
-	}
-	if got, _ := s.GetOption("type"); got != DEALER || DEALER.String() != "DEALER" || SocketType(50).String() != "UNKNOWN" {
-		t.Errorf("type %v", got)
-	}
-	if n, _ := a.GetOption("socket_count"); n != 1 {
-		t.Errorf("%v sockets", n)
-	}
-}
-
-func TestEvents(t *testing.T) {
-	a, _ := sites(t, true, nil)
-	pull, push := open(t, a, PULL), open(t, a, PUSH, "sndhwm", 1)
-	pull.SetOption("rcvhwm", 1)
-	is := func(s Socket, want int) {
-		t.Helper()
-		if got, _ := s.GetOption("events"); got != want {
-			t.Errorf("events %v, want %d", got, want)
-		}
-	}
-	is(push, 0)
-	is(pull, 0)
-	connect(t, push, bind(t, pull, "inproc://events"))
-	is(push, PollOut)
-	send(t, push, "1")
-	is(pull, PollIn)
-	is(pull, PollIn)
-	send(t, push, "2")
-	is(push, 0)
-	expect(t, pull, "1")
-	expect(t, pull, "2")
-	is(pull, 0)
-	is(push, PollOut)
-}
-
-func TestUnbindAndDisconnect(t *testing.T) {
-	everywhere(t, func(t *testing.T, a, b *transport, url string) {
-		pull, push := open(t, b, PULL), open(t, a, PUSH, "sndtimeo", 50)
-		url = bind(t, pull, url)
-		connect(t, push, url)
-		send(t, push, "1")
-		expect(t, pull, "1")
-		if err := push.Disconnect(url); err != nil {
-			t.Fatal(err)
-		}
-		if err := push.Send(nil); !errors.Is(err, ErrTimeout) {
-			t.Errorf("after Disconnect: %v", err)
-		}
-		connect(t, push, url)
-		send(t, push, "2")
-		expect(t, pull, "2")
-		if err := pull.Unbind(url); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(pull.Unbind(url), push.Disconnect("tcp://127.0.0.1:1")); !errors.Is(err, ErrInvalidOptions) {
-			t.Errorf("%v", err)
-		}
-		bind(t, pull, url) // the address is free again
-	})
-}
-
 // TestNothingIsLeft closes a transport whose sockets are at all stages.
 func TestNothingIsLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
@@ -465,26 +291,5 @@ func TestNothingIsLeft(t *testing.T) {
 	settled(t, before)
 	if _, err := a.NewSocket(PUSH); err != ErrClosed {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestLatencyAndLog(t *testing.T) {
-	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil)) // which has a lock of its own
-	a, b := sites(t, false, func(o *Options) { o.Log = logger })
-	rep, req := open(t, b, REP), open(t, a, REQ)
-	connect(t, req, bind(t, rep, tcp))
-	send(t, req, "x")
-	expect(t, rep, "x")
-	send(t, rep, "yy")
-	expect(t, req, "yy")
-	m := req.GetMetrics()
-	if m.AverageLatency <= 0 || m.MessagesSent != 1 || m.MessagesReceived != 1 || m.BytesSent != 1 || m.BytesReceived != 2 {
-		t.Errorf("%+v", m)
-	}
-	a.Close()
-	b.Close()
-	if !strings.Contains(log.String(), "connected") {
-		t.Errorf("the log has %q", log.String())
 	}
 }
