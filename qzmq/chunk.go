@@ -33,6 +33,13 @@ func (q *queue) chunk(size int) *run {
 	return &q.runs[len(q.runs)-1]
 }
 
+// shrink makes the next chunk smaller when what waits would have had room in less.
+func (q *queue) shrink() {
+	if len(q.runs) == 1 && 4*len(q.runs[0].wire) < q.size {
+		q.size /= 2
+	}
+}
+
 // memory gives a chunk of at least size bytes, a spare one if there is one.
 func (q *queue) memory(size int) []byte {
 	for i, chunk := range q.spare {

@@ -123,6 +123,7 @@ func (q *queue) takeAll(into []run) []run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.asleep = len(q.runs) == 0
+	q.shrink()
 	into = append(into, q.runs...)
 	clear(q.runs)
 	q.runs = q.runs[:0]
@@ -140,9 +141,7 @@ func (q *queue) take(c waker, into []run) (taken []run, ended bool) {
 		q.mu.Unlock()
 		return into, ended
 	}
-	if n := len(q.runs); n == 1 && 4*len(q.runs[0].wire) < q.size {
-		q.size /= 2
-	}
+	q.shrink()
 	n, messages, bytes := 0, 0, 0
 	for n < len(q.runs) && bytes < mostTaken {
 		messages += q.runs[n].messages
