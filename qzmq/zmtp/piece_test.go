@@ -33,8 +33,8 @@ func pad(b []byte, n int) []byte {
 	return append(append(slices.Clone(b), padMark), make([]byte, n-1)...)
 }
 
-// attackMessages is attack on a side that reads whole messages.
-func attackMessages(t *testing.T, o Options, send func(*Conn)) (got []string, bErr, aErr error) {
+// attackMessages is attack on a side that reads whole messages, by reader's function.
+func attackMessages(t *testing.T, o Options, reader func(*Conn) func() (Message, error), send func(*Conn)) (got []string, bErr, aErr error) {
 	t.Helper()
 	x, y := tcpPipe(t)
 	ca, cb := sessions(t, x, y)
@@ -45,8 +45,9 @@ func attackMessages(t *testing.T, o Options, send func(*Conn)) (got []string, bE
 	go func() { _, err := readAll(ca); done <- err }()
 	send(ca)
 	x.(interface{ CloseWrite() error }).CloseWrite()
+	read := reader(cb)
 	for {
-		m, err := cb.ReadMessage()
+		m, err := read()
 		if err != nil {
 			return got, err, <-done
 		}
@@ -121,13 +122,46 @@ func TestPiecesOfAMessage(t *testing.T) {
 		{"zeros without a mark are a frame", [][]byte{append(slices.Clone(ping), 0, 0)}, "PING \x00", ErrTruncated, handshake.AlertNone},
 		{"bad padding after a cut", [][]byte{append(pad(part(cut, 10, 5), 5), 1)}, "", ErrPadding, handshake.AlertDecodeError},
 	} {
-		got, bErr, aErr := attackMessages(t, small, sealedAll(c.records...))
-		if strings.Join(got, " ") != c.got || !errors.Is(bErr, c.want) {
-			t.Errorf("%s: read %q, %v", c.name, got, bErr)
+		for _, reader := range []func(*Conn) func() (Message, error){oneByOne, together} {
+			got, bErr, aErr := attackMessages(t, small, reader, sealedAll(c.records...))
+			if strings.Join(got, " ") != c.got || !errors.Is(bErr, c.want) {
+				t.Errorf("%s: read %q, %v", c.name, got, bErr)
+			}
+			if c.alert == handshake.AlertNone && aErr != ErrTruncated || c.alert != handshake.AlertNone && !isAlert(aErr, c.alert) {
+				t.Errorf("%s: the sender hears %v", c.name, aErr)
+			}
 		}
-		if c.alert == handshake.AlertNone && aErr != ErrTruncated || c.alert != handshake.AlertNone && !isAlert(aErr, c.alert) {
-			t.Errorf("%s: the sender hears %v", c.name, aErr)
+	}
+}
+
+func oneByOne(c *Conn) func() (Message, error) { return c.ReadMessage }
+
+// together reads by ReadMessages.
+func together(c *Conn) func() (Message, error) {
+	var wire []byte
+	return func() (Message, error) {
+		if len(wire) == 0 {
+			m, err := c.ReadMessages()
+			if err != nil {
+				return Message{}, err
+			}
+			if m.Command != nil {
+				name, data, err := ParseCommand(m.Command)
+				return Message{Command: name, Parts: [][]byte{data}}, err
+			}
+			wire = m.Wire
 		}
+		var m Message
+		for more := true; more; {
+			h, n, err := ParseHeader(wire)
+			if err != nil {
+				return Message{}, err
+			}
+			end := n + int(h.Size)
+			m.Parts = append(m.Parts, wire[n:end])
+			wire, more = wire[end:], h.Flags&More != 0
+		}
+		return m, nil
 	}
 }
 
