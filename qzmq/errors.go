@@ -25,8 +25,9 @@ var (
 	// ErrTimeout reports that a call has waited as long as rcvtimeo or sndtimeo says.
 	// It is an ErrAgain too.
 	ErrTimeout = fmt.Errorf("%w: timed out", ErrAgain)
-	// ErrClosed reports a socket or transport that is closed (ENOTSOCK, ETERM).
-	ErrClosed = errors.New("qzmq: closed")
+	// ErrClosed reports a socket or transport that is closed (ENOTSOCK, ETERM). It is an
+	// ErrNotConnected too.
+	ErrClosed = fmt.Errorf("%w: closed", ErrNotConnected)
 	// ErrState reports a call out of turn, like a second request before the reply (EFSM).
 	ErrState = errors.New("qzmq: not in this state of the socket")
 	// ErrHostUnreachable reports a peer that a ROUTER does not have (EHOSTUNREACH).

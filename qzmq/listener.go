@@ -33,13 +33,14 @@ func (l *listener) run() {
 			}
 			continue
 		}
-		if !s.transport.shaking.enter() {
+		leave, ok := s.transport.shaking.Enter(nc)
+		if !ok {
 			s.transport.stats.failed.Add(1)
 			nc.Close()
 			continue
 		}
 		s.all.Go(func() {
-			defer s.transport.shaking.leave()
+			defer leave()
 			l.answer(nc)
 		})
 	}

@@ -2,8 +2,6 @@ package qzmq
 
 import (
 	"slices"
-
-	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
 // The first byte of a subscription, as XPUB and XSUB show them to the application.
@@ -250,23 +248,4 @@ func distribute(pipes []*pipe, parts [][]byte) (dropped uint64) {
 		}
 	}
 	return dropped
-}
-
-// appendFrames appends the frames of a message.
-func appendFrames(dst []byte, parts [][]byte) []byte {
-	for i, part := range parts {
-		flags := zmtp.More
-		if i == len(parts)-1 {
-			flags = 0
-		}
-		dst = append(zmtp.AppendHeader(dst, flags, len(part)), part...)
-	}
-	return dst
-}
-
-func (t *publisher) poll() int {
-	if len(t.said) > 0 {
-		return PollIn | PollOut
-	}
-	return PollOut
 }

@@ -55,6 +55,9 @@ func (q *queue) full() bool {
 // push adds a message and says whether there was room; if not, the producer is woken
 // when there is. size is the length of its frames.
 func (q *queue) push(parts [][]byte, size int) bool {
+	if size > mostChunk {
+		return q.pushLarge(parts, size)
+	}
 	q.mu.Lock()
 	if q.full() {
 		q.blocked = true
@@ -67,16 +70,22 @@ func (q *queue) push(parts [][]byte, size int) bool {
 	}
 	q.forConflate()
 	r := q.chunk(size)
-	for i, part := range parts {
-		flags := zmtp.More
-		if i == len(parts)-1 {
-			flags = 0
-		}
-		r.wire = append(zmtp.AppendHeader(r.wire, flags, len(part)), part...)
-	}
+	r.wire = appendFrames(r.wire, parts)
 	r.messages++
 	q.pushed(1, size)
 	return true
+}
+
+// pushLarge is push without having the consumer wait while the message is copied. There
+// is one producer, so what has room has it still afterwards.
+func (q *queue) pushLarge(parts [][]byte, size int) bool {
+	if !q.hasRoom() {
+		return false
+	}
+	q.mu.Lock()
+	chunk := q.memory(size)
+	q.mu.Unlock()
+	return q.pushRun(run{wire: appendFrames(chunk, parts), messages: 1})
 }
 
 // pushRun adds whole messages without copying them.
@@ -260,4 +269,23 @@ func (q *queue) connect(consumer, producer waker, l limits) {
 	}
 	q.limits = l
 	q.roomMade(0, 0)
+}
+
+// appendFrames appends the frames of a message.
+func appendFrames(dst []byte, parts [][]byte) []byte {
+	for i, part := range parts {
+		flags := zmtp.More
+		if i == len(parts)-1 {
+			flags = 0
+		}
+		dst = append(zmtp.AppendHeader(dst, flags, len(part)), part...)
+	}
+	return dst
+}
+
+func (t *publisher) poll() int {
+	if len(t.said) > 0 {
+		return PollIn | PollOut
+	}
+	return PollOut
 }

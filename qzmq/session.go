@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
@@ -236,37 +235,4 @@ func addressOf(nc net.Conn) string {
 		return a.String()
 	}
 	return ""
-}
-
-// crowd counts handshakes under way at listeners.
-type crowd struct {
-	mu     sync.Mutex
-	inside int
-}
-
-const (
-	mostInside = 1024 // at all listeners of a Transport; who comes then is closed
-	denseFrom  = 64   // from so many on a cookie is asked for
-)
-
-func (c *crowd) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inside >= mostInside {
-		return false
-	}
-	c.inside++
-	return true
-}
-
-func (c *crowd) leave() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inside--
-}
-
-func (c *crowd) dense() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.inside >= denseFrom
 }
