@@ -40,8 +40,8 @@ func (s *socket) detach(p *pipe) {
 	delete(s.pipes, p)
 	s.unpeer(p)
 	s.pattern.detach(p)
-	if p.inproc != nil {
-		p.out.end() // what is in it can be received at the other end
+	if p.inproc != nil || p.conn != nil {
+		p.out.end() // what is in it is sent, and then the connection ends
 	} else {
 		p.out.abandon()
 	}

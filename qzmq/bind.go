@@ -98,7 +98,7 @@ func (s *socket) Unbind(url string) error {
 		if l.url == url || l.e.String() == url {
 			s.binds = append(s.binds[:i:i], s.binds[i+1:]...)
 			l.l.Close()
-			s.endConnections(func(c *connection) bool { return c.from == nil && c.url == l.e.String() })
+			s.detachAll(func(c *connection) bool { return c.from == nil && c.url == l.e.String() })
 			s.mu.Unlock()
 			return nil
 		}
@@ -119,7 +119,7 @@ func (s *socket) Disconnect(url string) error {
 			if d.p != nil {
 				s.detach(d.p)
 			}
-			s.endConnections(func(c *connection) bool { return c.from == d })
+			s.detachAll(func(c *connection) bool { return c.from == d })
 			s.mu.Unlock()
 			return nil
 		}

@@ -64,11 +64,12 @@ func (s *socket) drain(linger time.Duration) {
 	s.cancel()
 }
 
-// endConnections ends those that have their pipes still. The caller holds s.mu.
-func (s *socket) endConnections(which func(*connection) bool) {
+// detachAll takes the pipes of connections from the socket, which end when what waits
+// is sent. The caller holds s.mu.
+func (s *socket) detachAll(which func(*connection) bool) {
 	for p := range s.pipes {
-		if c := p.conn; c != nil && which(c) {
-			s.all.Go(func() { c.end(errReset) })
+		if p.conn != nil && which(p.conn) {
+			s.detach(p)
 		}
 	}
 }

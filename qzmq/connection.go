@@ -140,21 +140,19 @@ func (c *connection) write() {
 // has sent from.
 const restTime = 100 * time.Millisecond
 
-// goodbye is how long a peer may take to hear that we close.
+// goodbye is how long a peer may take at least to hear that we close.
 const goodbye = 200 * time.Millisecond
 
-// close ends a connection in good order, when everything is written.
+// close ends a connection in good order, when everything is written. A peer that has
+// read everything closes in answer; to close before would throw away what is still on
+// its way. That may take as long as linger.
 func (c *connection) close() {
 	if c.sealed != nil {
-		ctx, stop := context.WithTimeout(context.Background(), goodbye)
-		defer stop()
-		c.sealed.CloseContext(ctx)
+		c.sealed.CloseContext(c.s.ctx)
 	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		// A peer that has everything closes in answer. To close before it has would throw
-		// away what it did not read yet.
 		select {
 		case <-c.over:
-		case <-time.After(goodbye):
+		case <-c.s.ctx.Done():
 		}
 	}
 	c.end(nil)

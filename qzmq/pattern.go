@@ -54,7 +54,6 @@ func newPattern(s *socket) (pattern, error) {
 // base is the part of a pattern that most types have in common: nothing happens.
 type base struct{ s *socket }
 
-func (base) attach(*pipe) error    { return nil }
 func (base) detach(*pipe)          {}
 func (base) connected(*pipe) error { return nil }
 func (base) disconnected(*pipe)    {}

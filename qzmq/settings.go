@@ -11,7 +11,6 @@ type settings struct {
 	sndHWM, rcvHWM     int // messages for each peer; 0 is no limit
 	sndBytes, rcvBytes int // bytes for each peer, besides
 	maxMessage         int64
-	backlog            int
 
 	linger, rcvTimeout, sndTimeout            time.Duration // negative is for ever
 	reconnect, reconnectMax                   time.Duration
