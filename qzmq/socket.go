@@ -104,7 +104,8 @@ func newSocket(t *transport, kind SocketType) (*socket, error) {
 	s := &socket{transport: t, kind: kind, pipes: map[*pipe]struct{}{}, set: t.set}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.staying, s.depart = context.WithCancel(s.ctx)
-	s.named.Store(&s.set.routingID)
+	id := t.set.routingID
+	s.named.Store(&id)
 	var err error
 	s.pattern, err = newPattern(s)
 	return s, err
