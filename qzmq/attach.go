@@ -89,10 +89,6 @@ func (s *socket) enter(c *connection, set *settings) error {
 		return err
 	}
 	c.p, p.conn = p, c
-	for i := len(c.refused) - 1; i >= 0; i-- {
-		m := c.refused[i]
-		p.out.putBack([]run{{wire: appendFrames(nil, m), messages: 1}})
-	}
 	p.out.serve(c)
 	p.in.feed(reader{c})
 	c.pulse.begin(set, c.wake, func() { s.all.Go(func() { c.end(errHeartbeat) }) })

@@ -233,10 +233,20 @@ func TestLinger(t *testing.T) {
 		push := open(t, a, PUSH, "linger", linger)
 		connect(t, push, url)
 		send(t, push, "x")
+		events := push.Monitor()
 		began := time.Now()
 		push.Close()
 		if took := time.Since(began); took < linger || took > linger+time.Second {
 			t.Errorf("linger %v took %v", linger, took)
+		}
+		tried := 0
+		for e := range events {
+			if e.Kind == EventConnecting {
+				tried++
+			}
+		}
+		if tried > 10 {
+			t.Errorf("%d attempts in %v", tried, linger)
 		}
 	}
 }

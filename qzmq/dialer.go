@@ -3,6 +3,7 @@ package qzmq
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -69,13 +70,23 @@ func (d *dialer) call() (*connection, error) {
 		}
 	}
 	if err != nil {
-		s.monitors.tell(Event{Kind: EventHandshakeFailed, Endpoint: d.url, Address: addressOf(nc), Err: err})
-		s.transport.log.Warn("handshake failed", "endpoint", d.url, "error", err)
+		s.failed(d.url, addressOf(nc), err)
 		return nil, err
 	}
 	d.before = true
 	s.connected(c)
 	return c, nil
+}
+
+// failed tells of a connection that has not become one. Strangers who do not know whom
+// they call are many, and not worth a line each.
+func (s *socket) failed(url, address string, err error) {
+	s.monitors.tell(Event{Kind: EventHandshakeFailed, Endpoint: url, Address: address, Err: err})
+	level := slog.LevelWarn
+	if errors.Is(err, handshake.ErrSilent) {
+		level = slog.LevelDebug
+	}
+	s.transport.log.Log(s.ctx, level, "handshake failed", "endpoint", url, "peer", address, "error", err)
 }
 
 // connected tells of a new connection.
@@ -92,23 +103,22 @@ func (d *dialer) pause() bool {
 	if wait < 0 {
 		return false
 	}
-	for range d.failed - 1 {
-		if wait *= 2; wait >= d.set.reconnectMax {
-			break
-		}
-	}
-	if d.set.reconnectMax > 0 {
-		wait = min(wait, max(d.set.reconnectMax, d.set.reconnect))
+	for i := 1; i < d.failed && wait < d.set.reconnectMax; i++ {
+		wait = min(2*wait, d.set.reconnectMax)
 	}
 	if d.finished() {
 		return false
+	}
+	leaving := d.s.staying.Done()
+	if d.s.staying.Err() != nil {
+		leaving = nil // there is something to send still
 	}
 	timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-d.ctx.Done():
-	case <-d.s.staying.Done():
+	case <-leaving:
 	}
 	return !d.finished()
 }
@@ -164,6 +174,13 @@ func (d *dialer) takeEarly(t *transport) *earlyRuns {
 func (e *earlyRuns) putBack() {
 	if e != nil && len(e.runs) > 0 {
 		e.from.putBack(e.runs)
+	}
+}
+
+// refused puts back what was not taken early by a peer that there is a session with.
+func (e *earlyRuns) refused(messages []handshake.EarlyMessage) {
+	if e != nil && len(messages) > 0 {
+		e.from.putBack(e.runs[len(e.runs)-len(messages):])
 	}
 }
 

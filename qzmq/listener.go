@@ -64,8 +64,7 @@ func (l *listener) answer(nc net.Conn) {
 		}
 	}
 	if err != nil {
-		s.monitors.tell(Event{Kind: EventHandshakeFailed, Endpoint: url, Address: addressOf(nc), Err: err})
-		s.transport.log.Warn("handshake failed", "endpoint", url, "peer", addressOf(nc), "error", err)
+		s.failed(url, addressOf(nc), err)
 		return
 	}
 	s.connected(c)

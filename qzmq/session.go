@@ -22,11 +22,10 @@ type wire interface {
 
 // opened is a connection that is ready, and who is there.
 type opened struct {
-	wire    wire
-	sealed  *zmtp.Conn // the same, nil if it is plain
-	peer    *Peer
-	early   []handshake.EarlyMessage // what the peer has said before
-	refused []handshake.EarlyMessage // what we have said early in vain
+	wire   wire
+	sealed *zmtp.Conn // the same, nil if it is plain
+	peer   *Peer
+	early  []handshake.EarlyMessage // what the peer has said before
 
 	rotations rotations
 }
@@ -146,7 +145,8 @@ func (s *socket) initiate(ctx context.Context, nc net.Conn, d *dialer, set *sett
 		return nil, err
 	}
 	session := conn.Session()
-	o := &opened{peer: &Peer{Address: addressOf(nc), Fingerprint: session.Peer()}, refused: session.RejectedEarly()}
+	early.refused(session.RejectedEarly())
+	o := &opened{peer: &Peer{Address: addressOf(nc), Fingerprint: session.Peer()}}
 	if cert := session.PeerCertificate(); cert != nil {
 		o.peer.Name = cert.Name
 	}
@@ -156,7 +156,6 @@ func (s *socket) initiate(ctx context.Context, nc net.Conn, d *dialer, set *sett
 	}
 	if err != nil {
 		conn.Close()
-		early.putBack()
 		return nil, err
 	}
 	return s.configure(conn, set, o)
