@@ -101,6 +101,7 @@ func (s *socket) leave(c *connection) {
 	s.monitors.tell(Event{Kind: EventDisconnected, Endpoint: c.url, Address: c.peer.Address, Peer: c.peer, Err: c.err})
 	s.transport.log.Info("disconnected", "endpoint", c.url, "peer", c.peer.Address, "error", c.err)
 	s.mu.Lock()
+	s.collect() // what the peer has said last, while it counts as there
 	p := c.p
 	p.conn = nil
 	p.out.serve(nil)

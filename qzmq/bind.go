@@ -3,6 +3,7 @@ package qzmq
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 func (s *socket) Bind(url string) error {
@@ -44,6 +45,9 @@ func (s *socket) Connect(url string) error {
 	}
 	if e.network == "inproc" {
 		return s.connectInproc(e, url)
+	}
+	if e.network == "tcp" && strings.HasSuffix(e.address, ":0") {
+		return fmt.Errorf("%w: %v: there is no port to connect to", ErrInvalidOptions, e)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

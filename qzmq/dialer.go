@@ -23,14 +23,19 @@ type dialer struct {
 	cancel context.CancelFunc
 	before bool // there has been a session
 	failed int  // attempts in a row
+	came   time.Time
 }
+
+// steady is how long a connection has to last to count as one: who is turned away right
+// after the handshake calls again ever more slowly, too.
+const steady = time.Second
 
 // run calls until there is a connection.
 func (d *dialer) run() {
 	for !d.finished() {
 		c, err := d.call()
 		if err == nil {
-			d.failed = 0
+			d.came = time.Now()
 			c.start()
 			return
 		}
@@ -43,6 +48,9 @@ func (d *dialer) run() {
 
 // again follows a connection that is over.
 func (d *dialer) again() {
+	if d.failed++; time.Since(d.came) > steady {
+		d.failed = 0
+	}
 	if d.pause() {
 		d.run()
 	}

@@ -36,6 +36,65 @@ func TestWrongTypes(t *testing.T) {
 	}
 }
 
+// TestEndpoints refuses what is no endpoint, and what is taken.
+func TestEndpoints(t *testing.T) {
+	a, _ := sites(t, true, nil)
+	s := open(t, a, DEALER)
+	for _, url := range []string{"", "tcp://", "tcp://host", "tcp://host:port", "tcp://:1", "udp://127.0.0.1:1", "qzmq+inproc://x", "ipc://", "ipc://@", "inproc://", "tcp://127.0.0.1:70000", "ipc://" + strings.Repeat("x", 200)} {
+		if err := errors.Join(s.Bind(url), s.Connect(url)); !errors.Is(err, ErrInvalidOptions) {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+	if err := s.Connect("tcp://127.0.0.1:*"); !errors.Is(err, ErrInvalidOptions) {
+		t.Errorf("%v", err)
+	}
+	url := bind(t, s, "tcp://*:*")
+	if err := s.Bind(url); err == nil {
+		t.Error("an address is bound twice")
+	}
+	bind(t, s, "inproc://x")
+	if err := s.Bind("inproc://x"); !errors.Is(err, ErrAddressInUse) {
+		t.Errorf("%v", err)
+	}
+	path := "ipc://" + t.TempDir() + "/s"
+	bind(t, s, path)
+	if err := s.Bind(path); err == nil {
+		t.Error("a path is bound twice")
+	}
+}
+
+// TestSubscriberThatLeaves has a subscriber go before the publisher looks: nothing of
+// it stays.
+func TestSubscriberThatLeaves(t *testing.T) {
+	for _, url := range []string{tcp, "inproc://leave"} {
+		a, b := sites(t, false, nil)
+		if url != tcp {
+			b = a
+		}
+		pub, sub := open(t, b, PUB), open(t, a, SUB)
+		events := pub.Monitor()
+		for i := range 50 {
+			sub.Subscribe(fmt.Sprint(i))
+		}
+		connect(t, sub, bind(t, pub, url))
+		if url == tcp {
+			awaitEvent(t, events, EventConnected)
+		}
+		sub.Close()
+		if url == tcp {
+			awaitEvent(t, events, EventDisconnected)
+		}
+		send(t, pub, "1")
+		k := pub.(*socket)
+		k.mu.Lock()
+		topics := &k.pattern.(*publisher).topics
+		if len(topics.kids) > 0 || topics.there || len(k.pipes) > 0 {
+			t.Errorf("%d topics are left of who is gone, and %d pipes", len(topics.kids), len(k.pipes))
+		}
+		k.mu.Unlock()
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	a, b := sites(t, false, nil)
 	pull, push := open(t, b, PULL, "maxmsgsize", 1000), open(t, a, PUSH)

@@ -74,6 +74,9 @@ func (t *publisher) readable(p *pipe) {
 		if !ok {
 			return
 		}
+		if !p.live {
+			continue // it asks for what it will not take
+		}
 		body := parts[0]
 		if len(parts) > 1 || len(body) == 0 || body[0] > subscribeMark {
 			if t.s.kind == XPUB {
