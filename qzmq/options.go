@@ -60,6 +60,12 @@ type Options struct {
 	Authorize func(ctx context.Context, peer Peer) error
 	// Certificates let peers be known by name. nil is fine.
 	Certificates *CertificateConfig
+	// Service is what callers ask for and the only thing that listeners serve, such as the
+	// service of a relay; both may leave it empty.
+	Service string
+	// Knock is a secret of listeners and their callers, without which nobody can find out
+	// that a listener is there. nil is fine.
+	Knock *handshake.Knock
 	// Role is the side of the handshake that sockets take; leave it unless you have to.
 	Role Role
 
@@ -158,6 +164,8 @@ func (o *Options) check() error {
 		return wrong("Mode is %d, which is none", int(o.Mode))
 	case o.Role < RoleAuto || o.Role > RoleResponder:
 		return wrong("Role is %d, which is none", int(o.Role))
+	case len(o.Service) > handshake.MaxService:
+		return wrong("Service has %d bytes, at most %d", len(o.Service), handshake.MaxService)
 	case o.KeyRotation.MaxAge < 0 || o.Timeouts.Handshake < 0 || o.Timeouts.Heartbeat < 0:
 		return wrong("a time is negative")
 	case o.MaxEarlyData > handshake.MaxEarlyData:

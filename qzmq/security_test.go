@@ -97,6 +97,36 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+// TestServiceAndKnock: both sides have the same, or do not meet.
+func TestServiceAndKnock(t *testing.T) {
+	knock, err := handshake.GenerateKnock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Options){
+		"service": func(o *Options) { o.Service = "orders" },
+		"knock":   func(o *Options) { o.Knock = knock },
+	} {
+		for _, both := range []bool{true, false} {
+			changed := 0
+			a, b := sites(t, false, func(o *Options) {
+				if changed++; both || changed == 2 {
+					change(o)
+				}
+			})
+			pull, push := open(t, b, PULL), open(t, a, PUSH)
+			events := push.Monitor()
+			connect(t, push, bind(t, pull, tcp))
+			if both {
+				send(t, push, "x")
+				expect(t, pull, "x")
+			} else if e := awaitEvent(t, events, EventHandshakeFailed); !errors.Is(e.Err, ErrHandshakeFailed) {
+				t.Errorf("%s: %v", name, e.Err)
+			}
+		}
+	}
+}
+
 // TestNobodyMayIn is a listener for which nothing was said.
 func TestNobodyMayIn(t *testing.T) {
 	a, b := sites(t, false, func(o *Options) { o.Allow = nil })

@@ -78,7 +78,7 @@ func New(o Options) (Transport, error) {
 func (t *transport) secure() (err error) {
 	o := &t.opts
 	mode := handshake.Mode(o.Mode)
-	c := handshake.Config{Identity: o.Identity, Mode: mode, Purpose: handshake.PurposeZMTP, Clock: t.clock}
+	c := handshake.Config{Identity: o.Identity, Mode: mode, Purpose: handshake.PurposeZMTP, Service: o.Service, Knock: o.Knock, Clock: t.clock}
 	if c.Suites, err = o.Suite.offered(mode); err != nil {
 		return err
 	}
