@@ -74,8 +74,8 @@ func (s *socket) enter(c *connection, set *settings) error {
 	}
 	s.collect()
 	var p *pipe
-	if c.from != nil && c.from.p != nil {
-		p = c.from.p // it was there before
+	if c.lasts() {
+		p = c.from.p
 	} else {
 		p = s.newPipe(set, c.url)
 		if err := s.attach(p); err != nil {
@@ -83,7 +83,7 @@ func (s *socket) enter(c *connection, set *settings) error {
 		}
 	}
 	if err := s.peered(p, c.peer); err != nil {
-		if c.from == nil || c.from.p == nil {
+		if !c.lasts() {
 			s.detach(p)
 		}
 		return err
@@ -106,10 +106,10 @@ func (s *socket) leave(c *connection) {
 	p.conn = nil
 	p.out.serve(nil)
 	p.in.feed(nil)
-	if c.from == nil || c.from.p == nil {
-		s.detach(p)
-	} else {
+	if c.lasts() {
 		s.unpeer(p)
+	} else {
+		s.detach(p)
 	}
 	s.mail.wakeAll()
 	s.mu.Unlock()
@@ -118,15 +118,32 @@ func (s *socket) leave(c *connection) {
 	}
 }
 
-// reset cuts the connection of a pipe; where we have connected there will be another.
-// The caller holds the socket's lock.
+// reset cuts the connection of a pipe; where we have connected there will be another,
+// for which is what is sent from now on. The caller holds the socket's lock.
 func (p *pipe) reset() {
-	if c := p.conn; c != nil {
-		p.out.serve(nil) // what is sent from now on is for who comes next
-		p.owner.unpeer(p)
-		p.owner.all.Go(func() { c.end(errReset) })
+	s := p.owner
+	switch c := p.conn; {
+	case c != nil:
+		p.out.serve(nil)
+		if c.lasts() {
+			s.unpeer(p)
+		} else {
+			s.detach(p)
+		}
+		s.all.Go(func() { c.end(errReset) })
+	case p.inproc != nil:
+		s.detach(p)
+		s.all.Go(func() {
+			p.inproc.partnerGone()
+			if p.called {
+				s.Connect(p.endpoint) // an error is that one of both has closed
+			}
+		})
 	}
 }
+
+// lasts says whether the pipe of a connection is there before and after it.
+func (c *connection) lasts() bool { return c.from != nil && c.from.p != nil }
 
 func remove[T comparable](all []T, one T) []T {
 	if i := slices.Index(all, one); i >= 0 {

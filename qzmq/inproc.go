@@ -53,6 +53,7 @@ func (s *socket) connectInproc(e endpoint, url string) error {
 	s.collect()
 	set := s.set
 	p := s.newPipe(&set, url)
+	p.called = true
 	err := s.attach(p)
 	s.last = url
 	s.mu.Unlock()

@@ -59,16 +59,18 @@ func TestRequestRelaxed(t *testing.T) {
 	}
 	expect(t, req, "reply 2")
 	// Without ids it is the connection that tells old from new.
-	rep, req2 := open(t, a, REP), open(t, a, REQ, "req_relaxed", true, "reconnect_ivl", 1)
-	connect(t, req2, bind(t, rep, tcp))
-	send(t, req2, "old")
-	expect(t, rep, "old")
-	send(t, req2, "new")
-	time.Sleep(100 * time.Millisecond)
-	send(t, rep, "to old")
-	expect(t, rep, "new")
-	send(t, rep, "to new")
-	expect(t, req2, "to new")
+	for _, url := range []string{tcp, "inproc://relaxed"} {
+		rep, req := open(t, a, REP), open(t, a, REQ, "req_relaxed", true, "reconnect_ivl", 1)
+		connect(t, req, bind(t, rep, url))
+		send(t, req, "old")
+		expect(t, rep, "old")
+		send(t, req, "new")
+		time.Sleep(100 * time.Millisecond)
+		send(t, rep, "to old")
+		expect(t, rep, "new")
+		send(t, rep, "to new")
+		expect(t, req, "to new")
+	}
 }
 
 func TestReplyEnvelope(t *testing.T) {

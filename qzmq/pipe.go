@@ -15,6 +15,7 @@ type pipe struct {
 	shown    []byte // id, as the application has it
 	live     bool   // a peer is there
 	inproc   *pipe  // the other end, in the same process
+	called   bool   // inproc: we have connected
 
 	// Of what was taken from in:
 	runs  []run

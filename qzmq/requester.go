@@ -32,12 +32,12 @@ func (t *requester) send(body [][]byte) error {
 	if t.waiting && !set.reqRelaxed {
 		return ErrState
 	}
+	if asked := t.asked; t.waiting && asked != nil && !set.reqCorrelate {
+		t.asked = nil
+		asked.reset() // nothing else tells the old reply from the new one
+	}
 	if !t.out.ready() {
 		return errAgain
-	}
-	if t.waiting && t.asked != nil && !set.reqCorrelate {
-		// Nothing else tells the old reply from the new one.
-		t.asked.reset()
 	}
 	parts := t.scratch[:0]
 	if set.reqCorrelate {

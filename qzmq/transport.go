@@ -128,8 +128,8 @@ func (t *transport) makeDoor(c handshake.Config) (door *zmtp.Door, err error) {
 }
 
 const (
-	mostShaking  = 1024 // handshakes under way at all listeners; who comes then is closed
-	mostOfSource = 256  // of one address; those who come back later get their turn
+	mostShaking  = 2048 // handshakes under way at all listeners; who comes then is closed
+	mostOfSource = 1024 // of one address; those who come back later get their turn
 	cookieFrom   = 64   // from so many on a cookie is asked for
 	cookieTime   = time.Minute
 )
