@@ -169,7 +169,7 @@ func (c *connection) receive() error {
 	c.s.transport.stats.early.Add(uint64(len(c.early)))
 	for _, m := range c.early {
 		wire := appendFrames(make([]byte, 0, frameSize(m)), m)
-		if !c.deliver(run{wire: wire, messages: 1}) {
+		if !c.deliver(run{wire: wire, messages: 1, from: c.peer}) {
 			return nil
 		}
 	}
@@ -190,7 +190,7 @@ func (c *connection) receive() error {
 		if c.sealed != nil {
 			stats.decrypted.Add(uint64(m.Count))
 		}
-		if !c.deliver(run{wire: m.Wire, messages: m.Count}) {
+		if !c.deliver(run{wire: m.Wire, messages: m.Count, from: c.peer}) {
 			return nil
 		}
 	}

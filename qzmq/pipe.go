@@ -21,6 +21,7 @@ type pipe struct {
 	runs  []run
 	at    int    // the run of which rest is left
 	rest  []byte // messages not given out yet
+	whose *Peer  // who has sent them, who may have gone since
 	done  int    // messages given out and not acknowledged
 	bytes int    // of their frames
 	least int    // so many are acknowledged together
@@ -77,7 +78,10 @@ func (p *pipe) refill() bool {
 			return false
 		}
 	}
-	p.rest = p.runs[p.at].wire
+	p.rest, p.whose = p.runs[p.at].wire, p.runs[p.at].from
+	if p.whose == nil {
+		p.whose = p.peer
+	}
 	p.shown = nil
 	return true
 }

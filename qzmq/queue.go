@@ -11,7 +11,8 @@ import (
 type run struct {
 	wire     []byte
 	messages int
-	shared   bool // others have the same memory: nothing is appended to it or reused
+	shared   bool  // others have the same memory: nothing is appended to it or reused
+	from     *Peer // who has sent it; nil for the pipe's peer
 }
 
 // waker is who waits at an end of a queue. wake must not block, nor take a socket's lock.

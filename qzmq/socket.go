@@ -293,5 +293,5 @@ func (s *socket) tryRecv() ([][]byte, *Peer, error) {
 		s.metrics.latency += time.Since(s.metrics.asked)
 		s.metrics.replies++
 	}
-	return parts, p.peer, nil
+	return parts, p.whose, nil
 }
