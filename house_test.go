@@ -22,6 +22,7 @@ var may = map[string][]string{
 	"bpf":                  {},
 	"qzmq":                 {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/relay":           {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/zmq4transport":   {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/zmtp":            {"qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"qzmq/handshake":       {"qzmq/record", "qzmq/record/vaes"},
 	"qzmq/record":          {"qzmq/record/vaes"},
