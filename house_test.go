@@ -27,6 +27,7 @@ var may = map[string][]string{
 	"qzmq/handshake":       {"qzmq/record", "qzmq/record/vaes"},
 	"qzmq/record":          {"qzmq/record/vaes"},
 	"qzmq/record/vaes":     {},
+	"docs":                 {},
 	"tools/vectors":        {},
 	"perf/sheet":           {},
 	"perf/protocol":        {"perf/sheet", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
