@@ -94,6 +94,10 @@ func read(t *testing.T, page string, edit ...string) {
 			r.start(b, text, "relay started")
 		case b.role == "program":
 			r.start(b, text, "")
+		case b.role == "qzmq":
+			r.program(b, text, "..")
+		case b.role == "zmq4": // in the module that knows zmq4
+			r.program(b, text, "../qzmq/zmq4transport/interop")
 		case strings.Contains(b.role, "."):
 			if err := os.WriteFile(filepath.Join(r.dir, b.role), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -108,14 +112,29 @@ func read(t *testing.T, page string, edit ...string) {
 	}
 }
 
+// program runs a program in Go, whose imports are those of the module there.
+func (r *reader) program(b block, text, module string) {
+	r.t.Helper()
+	file := filepath.Join(r.dir, b.role+".go")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	r.command(b, module, "go", "run", file)
+}
+
 // run runs commands to their end.
 func (r *reader) run(b block, text string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	r.command(b, r.dir, "sh", "-eu", "-c", text)
+}
+
+func (r *reader) command(b block, dir, name string, args ...string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", text)
+	cmd := exec.CommandContext(ctx, name, args...)
 	var complaint strings.Builder
-	cmd.Dir, cmd.Stderr, cmd.WaitDelay = r.dir, &complaint, time.Second
+	cmd.Dir, cmd.Stderr, cmd.WaitDelay = dir, &complaint, time.Second
 	out, err := cmd.Output()
 	if err != nil {
 		r.t.Fatalf("%s:%d: %v\n%s%s", r.page, b.line, err, out, &complaint)
@@ -177,4 +196,8 @@ func freeAddress(t *testing.T) string {
 func TestOtherLanguages(t *testing.T) {
 	at := freeAddress(t)
 	read(t, "other-languages.md", "0.0.0.0:5556", at, "server.example:5556", at)
+}
+
+func TestMigration(t *testing.T) {
+	read(t, "migration.md", "127.0.0.1:5555", freeAddress(t), "127.0.0.1:5556", freeAddress(t))
 }
