@@ -30,6 +30,7 @@ type pipe struct {
 	conn               *connection
 
 	topics  map[string]struct{} // subscriptions of the peer: publisher.go
+	asked   map[string]struct{} // and those that it has asked for under xpub_manual
 	matches bool                // the message that is being sent: publisher.go
 	mail    event               // guarded by the mailbox
 }

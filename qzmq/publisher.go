@@ -52,7 +52,7 @@ func (t *publisher) connected(p *pipe) error {
 }
 
 // disconnected takes back the peer's subscriptions. An XPUB is told of those that
-// nobody else has.
+// nobody else has, or under xpub_manual of all that the peer has asked for.
 func (t *publisher) disconnected(p *pipe) {
 	topics := p.topics
 	p.topics = nil
@@ -61,10 +61,11 @@ func (t *publisher) disconnected(p *pipe) {
 			t.tell(p, append([]byte{cancelMark}, topic...))
 		}
 	}
-	p.out.clear() // was for subscriptions that are over
-	if t.current == p {
-		t.current = nil
+	for topic := range p.asked {
+		t.tell(p, append([]byte{cancelMark}, topic...))
 	}
+	p.asked = nil
+	p.out.clear() // was for subscriptions that are over
 }
 
 // readable reads what a peer says at once, since a PUB is never asked to.
@@ -94,11 +95,12 @@ func (t *publisher) readable(p *pipe) {
 // topic or the last, or whichever it wants to know.
 func (t *publisher) subscription(p *pipe, body []byte) {
 	set := &t.s.set
+	topic := string(body[1:])
 	if set.xpubManual {
+		t.asks(p, topic, body[0] == subscribeMark)
 		t.tell(p, body) // the application decides
 		return
 	}
-	topic := string(body[1:])
 	_, has := p.topics[topic]
 	if body[0] == subscribeMark {
 		first := !has && t.subscribe(p, topic)
@@ -111,6 +113,18 @@ func (t *publisher) subscription(p *pipe, body []byte) {
 	if last || set.xpubVerboser {
 		t.tell(p, body)
 	}
+}
+
+// asks notes what a peer wants that the application decides about.
+func (t *publisher) asks(p *pipe, topic string, subscribe bool) {
+	if !subscribe {
+		delete(p.asked, topic)
+		return
+	}
+	if p.asked == nil {
+		p.asked = map[string]struct{}{}
+	}
+	p.asked[topic] = struct{}{}
 }
 
 // subscribe says whether the peer is the first for the topic.
@@ -155,10 +169,14 @@ func (t *publisher) tell(p *pipe, body []byte) {
 	}
 }
 
-// manual subscribes, or cancels, for the peer whose subscription was received last.
+// manual subscribes, or cancels, for the peer whose subscription was received last. For
+// one that is gone there is nothing to do.
 func (t *publisher) manual(topic string, subscribe bool) error {
 	if !t.s.set.xpubManual || t.current == nil {
 		return ErrState
+	}
+	if !t.current.live {
+		return nil
 	}
 	_, has := t.current.topics[topic]
 	if subscribe && !has {
