@@ -10,7 +10,7 @@ import (
 )
 
 // PUSH and DEALER send to each peer in turn.
-func TestRoundRobin(t *testing.T) {
+func TestSendsInTurn(t *testing.T) {
 	for _, kinds := range [][2]qzmq.SocketType{{qzmq.PUSH, qzmq.PULL}, {qzmq.DEALER, qzmq.DEALER}} {
 		t.Run(kinds[0].String(), func(t *testing.T) {
 			everyplace(t, func(t *testing.T, p *place) {
@@ -50,7 +50,7 @@ func TestDealerRoundRobin(t *testing.T) {
 }
 
 // PULL and DEALER receive from each peer in turn.
-func TestFairQueue(t *testing.T) {
+func TestReceivesInTurn(t *testing.T) {
 	for _, kinds := range [][2]qzmq.SocketType{{qzmq.PULL, qzmq.PUSH}, {qzmq.DEALER, qzmq.DEALER}} {
 		t.Run(kinds[0].String(), func(t *testing.T) {
 			everyplace(t, func(t *testing.T, p *place) {
@@ -166,7 +166,7 @@ func TestPushPartsStayTogether(t *testing.T) {
 }
 
 // PAIR: back and forth, and no third one.
-func TestPair(t *testing.T) {
+func TestPairBackAndForth(t *testing.T) {
 	everyplace(t, func(t *testing.T, p *place) {
 		a := p.bound(qzmq.PAIR)
 		b := p.to(a, qzmq.PAIR)

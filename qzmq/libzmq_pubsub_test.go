@@ -252,7 +252,7 @@ func TestXPubUserMessage(t *testing.T) {
 }
 
 // A SUB with invert_matching gets all but what it has subscribed to.
-func TestInvertMatching(t *testing.T) {
+func TestSubInvertMatching(t *testing.T) {
 	everyplace(t, func(t *testing.T, p *place) {
 		pub := p.audience("invert_matching", true)
 		one := p.to(pub, qzmq.SUB, "invert_matching", true)

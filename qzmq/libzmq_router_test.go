@@ -144,7 +144,7 @@ func TestRouterNamesInproc(t *testing.T) {
 	two.empty()
 }
 
-func TestProbeRouter(t *testing.T) {
+func TestRouterIsProbed(t *testing.T) {
 	everyplace(t, func(t *testing.T, p *place) {
 		for _, kind := range []qzmq.SocketType{qzmq.ROUTER, qzmq.DEALER} {
 			server := p.another(qzmq.ROUTER)
