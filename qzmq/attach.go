@@ -96,10 +96,8 @@ func (s *socket) enter(c *connection, set *settings) error {
 	return nil
 }
 
-// leave is the end of a connection.
+// leave is the end of a connection. Who is told of it finds the socket without the peer.
 func (s *socket) leave(c *connection) {
-	s.monitors.tell(Event{Kind: EventDisconnected, Endpoint: c.url, Address: c.peer.Address, Peer: c.peer, Err: c.err})
-	s.transport.log.Info("disconnected", "endpoint", c.url, "peer", c.peer.Address, "error", c.err)
 	s.mu.Lock()
 	s.collect() // what the peer has said last, while it counts as there
 	p := c.p
@@ -113,6 +111,8 @@ func (s *socket) leave(c *connection) {
 	}
 	s.mail.wakeAll()
 	s.mu.Unlock()
+	s.monitors.tell(Event{Kind: EventDisconnected, Endpoint: c.url, Address: c.peer.Address, Peer: c.peer, Err: c.err})
+	s.transport.log.Info("disconnected", "endpoint", c.url, "peer", c.peer.Address, "error", c.err)
 	if c.from != nil {
 		s.all.Go(c.from.again)
 	}
