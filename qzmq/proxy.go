@@ -21,7 +21,8 @@ func Proxy(ctx context.Context, frontend, backend, capture Socket) error {
 //	RESUME
 //	TERMINATE   the proxy ends
 //	STATISTICS  control is sent eight numbers of 64 bits, little endian: messages and
-//	            bytes that frontend received, that it sent, and the same of backend
+//	            bytes that frontend received, that it was given to send, and the same
+//	            of backend
 //
 // Where control is a REP, the other commands are answered with an empty message.
 func ProxySteerable(ctx context.Context, frontend, backend, capture, control Socket) error {
@@ -85,6 +86,13 @@ func (p *proxy) carry(ctx context.Context, from, to Socket, in, out *traffic) er
 				return fmt.Errorf("qzmq: proxy: capture: %w", err)
 			}
 		}
+		size := uint64(0)
+		for _, part := range m.Parts {
+			size += uint64(len(part))
+		}
+		p.count(&in.messagesIn, &in.bytesIn, size)
+		// Whoever has received it may ask for the figures at once.
+		p.count(&out.messagesOut, &out.bytesOut, size)
 		err = to.SendContext(ctx, m.Parts...)
 		if errors.Is(err, ErrNotSupported) || errors.Is(err, ErrHostUnreachable) {
 			continue // it has nowhere to go
@@ -92,17 +100,14 @@ func (p *proxy) carry(ctx context.Context, from, to Socket, in, out *traffic) er
 		if err != nil {
 			return err
 		}
-		size := uint64(0)
-		for _, part := range m.Parts {
-			size += uint64(len(part))
-		}
-		p.mu.Lock()
-		in.messagesIn++
-		in.bytesIn += size
-		out.messagesOut++
-		out.bytesOut += size
-		p.mu.Unlock()
 	}
+}
+
+func (p *proxy) count(messages, bytes *uint64, size uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*messages++
+	*bytes += size
 }
 
 // mayGo waits while the proxy is paused.
