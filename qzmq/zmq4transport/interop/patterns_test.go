@@ -31,9 +31,7 @@ func TestPatterns(t *testing.T) {
 				expect(t, req, "reply", fmt.Sprint(i))
 			}
 		}},
-		{"DEALER and ROUTER", func(ctx context.Context, o ...zmq4.Option) zmq4.Socket {
-			return zmq4.NewDealer(ctx, append(o, zmq4.WithID(zmq4.SocketIdentity("me")))...)
-		}, zmq4.NewRouter, func(t *testing.T, dealer, router zmq4.Socket) {
+		{"DEALER and ROUTER", dealer("me"), zmq4.NewRouter, func(t *testing.T, dealer, router zmq4.Socket) {
 			send(t, dealer, "hello", "")
 			expect(t, router, "me", "hello", "")
 			send(t, router, "me", "", "welcome")
@@ -82,6 +80,13 @@ func TestPatterns(t *testing.T) {
 				tc.talk(t, a, b)
 			})
 		}
+	}
+}
+
+// dealer makes one with a name.
+func dealer(name string) maker {
+	return func(ctx context.Context, o ...zmq4.Option) zmq4.Socket {
+		return zmq4.NewDealer(ctx, append(o, zmq4.WithID(zmq4.SocketIdentity(name)))...)
 	}
 }
 
