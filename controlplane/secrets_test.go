@@ -27,7 +27,7 @@ func open() map[string]string {
 	return map[string]string{
 		"handshake": "Alert Authority Certificate EarlyMessage Error Fingerprint Grant KEM Mode PeerAlert Purpose Request Roles Signature Suite Verdict",
 		"record":    "AEAD Hash Header Limits Usage Verdict",
-		"zmtp":      "Caller ClosedError Flags Frame Greeting Header Judge Lifetime Message Metadata NullOptions Options Places Property RefusedError Run TurnStats Turns",
+		"zmtp":      "Caller ClosedError Flags Frame Greeting Header Judge Lifetime Message Messages Metadata NullOptions Options Places Property RefusedError Run TurnStats Turns",
 		// Of keys and knocks a configuration has the paths.
 		"controlplane": "AdminConfig AntiDoSConfig AttachMode Config ConfigError CookieMode GatewayConfig IO InsideConfig LinkConfig " +
 			"OtherTraffic OutsideConfig Phase PinMode PortRange QZMQConfig RSSMode ResumptionConfig RotationConfig ServiceConfig ZeroCopyMode " +
