@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func (o ours) kind() qzmq.SocketType {
 
 // libzmq is a process with sockets of libzmq: testdata/libzmq_peer.py.
 type libzmq struct {
-	t       testing.TB
+	kill    func()
 	in      io.Writer
 	out     *bufio.Reader
 	said    bytes.Buffer // on standard error; read when it has ended
@@ -67,7 +68,7 @@ type libzmq struct {
 
 func startLibzmq(t testing.TB) *libzmq {
 	t.Helper()
-	l := &libzmq{t: t}
+	l := new(libzmq)
 	cmd := exec.Command("/usr/bin/python3", "testdata/libzmq_peer.py")
 	cmd.Stderr = &l.said
 	out, err := cmd.StdoutPipe()
@@ -81,9 +82,12 @@ func startLibzmq(t testing.TB) *libzmq {
 		t.Fatal(err)
 	}
 	l.out = bufio.NewReaderSize(out, 1<<20)
-	t.Cleanup(func() {
+	l.kill = sync.OnceFunc(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
+	})
+	t.Cleanup(func() {
+		l.kill()
 		if t.Failed() {
 			t.Logf("libzmq's process said: %s", &l.said)
 		}
@@ -128,11 +132,27 @@ func (s theirs) kind() qzmq.SocketType { return s.k }
 
 func (l *libzmq) open(t testing.TB, kind qzmq.SocketType, name string) party {
 	t.Helper()
-	l.sockets++
-	options := map[string]any{"ROUTING_ID": hex.EncodeToString([]byte(name))}
+	options := map[string]any{}
+	if name != "" {
+		options["ROUTING_ID"] = hex.EncodeToString([]byte(name))
+	}
 	if kind == qzmq.ROUTER {
 		options["ROUTER_MANDATORY"] = 1
 	}
+	return l.openWith(t, kind, options)
+}
+
+// heartbeats makes open of sockets that send PING, with times in milliseconds.
+func (l *libzmq) heartbeats(interval, timeout int) func(testing.TB, qzmq.SocketType, string) party {
+	return func(t testing.TB, kind qzmq.SocketType, _ string) party {
+		t.Helper()
+		return l.openWith(t, kind, map[string]any{"HEARTBEAT_IVL": interval, "HEARTBEAT_TIMEOUT": timeout})
+	}
+}
+
+func (l *libzmq) openWith(t testing.TB, kind qzmq.SocketType, options map[string]any) party {
+	t.Helper()
+	l.sockets++
 	l.tell(t, map[string]any{"do": "open", "socket": l.sockets, "kind": kind.String(), "options": options})
 	return theirs{l, t, l.sockets, kind}
 }

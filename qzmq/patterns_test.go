@@ -17,6 +17,24 @@ import (
 // The patterns suite: each pair of socket types with each kind of peer, bound by either
 // side. pairs_test.go says what is talked.
 
+// TestMain puts qzmqctl into PATH, built without the race detector, whatever this is.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "qzmq-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := 1
+	if text, err := exec.Command("go", "build", "-o", dir, "../cmd/qzmqctl").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build qzmqctl: %v\n%s", err, text)
+	} else {
+		os.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // link is how the two sides of a pattern are connected.
 type link struct {
 	a, b func(t testing.TB, kind qzmq.SocketType, name string) party
@@ -99,28 +117,30 @@ func TestPatternsLibzmq(t *testing.T) {
 
 // libzmq behind `qzmqctl relay`, which does for it what we do ourselves.
 func TestPatternsRelay(t *testing.T) {
-	dir := t.TempDir()
-	if text, err := exec.Command("go", "build", "-o", dir, "../cmd/qzmqctl").CombinedOutput(); err != nil {
-		t.Fatalf("build qzmqctl: %v\n%s", err, text)
-	}
+	converse(t, relayed(t, startLibzmq(t)))
+}
+
+// relayed is a link to libzmq with a relay for each connection.
+func relayed(t testing.TB, l *libzmq) link {
+	t.Helper()
 	us, other := qzmq.DefaultOptions(), identity(t)
 	us.Identity, us.Peer, us.Allow = identity(t), other.Fingerprint(), []qzmq.Fingerprint{other.Fingerprint()}
-	key := filepath.Join(dir, "other.key")
+	key := filepath.Join(t.TempDir(), "other.key")
 	if err := qzmq.SaveIdentity(key, other); err != nil {
 		t.Fatal(err)
 	}
-	converse(t, link{maker(transport(t, us)), startLibzmq(t).open, func(t testing.TB, binds, dials party, weBind bool) {
+	return link{maker(transport(t, us)), l.open, func(t testing.TB, binds, dials party, weBind bool) {
 		fingerprint := us.Identity.Fingerprint().String()
 		if weBind {
 			sealed, plain := binds.bind(overTCP(t)), "tcp://"+freeAddress(t)
-			startRelay(t, filepath.Join(dir, "qzmqctl"), "--identity", key, "--listen", plain, "--connect", "qzmq+"+sealed, "--peer", fingerprint)
+			startRelay(t, "--identity", key, "--listen", plain, "--connect", "qzmq+"+sealed, "--peer", fingerprint)
 			dials.dial(plain)
 			return
 		}
 		plain, sealed := binds.bind(overTCP(t)), "tcp://"+freeAddress(t)
-		startRelay(t, filepath.Join(dir, "qzmqctl"), "--identity", key, "--listen", "qzmq+"+sealed, "--connect", plain, "--allow", fingerprint)
+		startRelay(t, "--identity", key, "--listen", "qzmq+"+sealed, "--connect", plain, "--allow", fingerprint)
 		dials.dial(sealed)
-	}})
+	}}
 }
 
 func freeAddress(t testing.TB) string {
@@ -133,14 +153,14 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func startRelay(t testing.TB, program string, args ...string) {
+func startRelay(t testing.TB, args ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(program, append([]string{"relay"}, args...)...)
+	cmd := exec.Command("qzmqctl", append([]string{"relay"}, args...)...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

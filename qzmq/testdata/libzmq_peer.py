@@ -2,6 +2,7 @@
 
     {"do": "open", "socket": N, "kind": "REQ", "options": {"ROUTING_ID": HEX or number}}
     {"do": "bind" | "connect" | "subscribe" | "send" | "recv" | "close", "socket": N, ...}
+    {"do": "flood" | "count", "socket": N, "count": N, "size": N}  sends, or receives, numbered messages
 
 Parts of messages are in hexadecimal. The answer to what cannot be done in time is {"failed": WHY}.
 """
@@ -34,6 +35,15 @@ def do(c):
     elif c["do"] == "recv":
         s.rcvtimeo = c["within"]
         return {"parts": [p.hex() for p in s.recv_multipart()]}
+    elif c["do"] == "flood":
+        for i in range(c["count"]):
+            s.send_multipart([b"%d" % i, bytes(c["size"])])
+    elif c["do"] == "count":
+        s.rcvtimeo = 20000
+        for i in range(c["count"]):
+            number, body = s.recv_multipart()
+            if number != b"%d" % i or len(body) != c["size"]:
+                return {"failed": "message %d is number %s, of %d bytes" % (i, number.decode(), len(body))}
     elif c["do"] == "close":
         s.close()
     return {}
