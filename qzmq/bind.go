@@ -137,5 +137,13 @@ func (s *socket) Disconnect(url string) error {
 		}
 	}
 	s.mu.Unlock()
+	if e, err := parseEndpoint(url); err == nil && e.network == "inproc" {
+		if p := s.transport.stopWaiting(s, e); p != nil {
+			s.mu.Lock()
+			s.detach(p)
+			s.mu.Unlock()
+			return nil
+		}
+	}
 	return fmt.Errorf("%w: %q is not connected", ErrInvalidOptions, url)
 }

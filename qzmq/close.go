@@ -26,7 +26,7 @@ func (s *socket) Close() error {
 	}
 	var partners []*pipe
 	for p := range s.pipes {
-		if linger == 0 {
+		if linger == 0 && p.inproc == nil { // inproc it is with the peer already
 			p.out.clear()
 		}
 		p.in.abandon()

@@ -1,6 +1,9 @@
 package qzmq
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Two sockets of a Transport that are connected inproc have two queues between them,
 // each with the room of both sides, and nothing else: no goroutine, no copy but that
@@ -158,6 +161,30 @@ func (t *transport) unbindInproc(s *socket, e endpoint) bool {
 	return true
 }
 
+// wait sets who waits for a name. The caller holds the transport's lock.
+func (n *inprocNames) wait(name string, pipes []*pipe) {
+	if len(pipes) == 0 {
+		delete(n.waiting, name)
+	} else {
+		n.waiting[name] = pipes
+	}
+}
+
+// stopWaiting gives a pipe of the socket's that waits for somebody to bind, which it then
+// does not any more; nil if there is none.
+func (t *transport) stopWaiting(s *socket, e endpoint) *pipe {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	waiting := t.inproc.waiting[e.address]
+	for i, p := range waiting {
+		if p.owner == s {
+			t.inproc.wait(e.address, slices.Delete(waiting, i, i+1))
+			return p
+		}
+	}
+	return nil
+}
+
 // unbindAll gives back what a socket has bound and waits for.
 func (t *transport) unbindAll(s *socket) {
 	t.mu.Lock()
@@ -174,6 +201,6 @@ func (t *transport) unbindAll(s *socket) {
 				kept = append(kept, p)
 			}
 		}
-		t.inproc.waiting[name] = kept
+		t.inproc.wait(name, kept)
 	}
 }
