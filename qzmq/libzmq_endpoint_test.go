@@ -1,6 +1,7 @@
 package qzmq_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestLastEndpoint(t *testing.T) {
 
 // Unbinding goes by the name that last_endpoint has, and then the port is free.
 func TestUnbind(t *testing.T) {
-	for _, wild := range []string{"tcp://127.0.0.1:*", "tcp://*:*", "tcp://[::1]:*"} {
+	for _, wild := range []string{"tcp://127.0.0.1:*", "tcp://*:*", "tcp://[::1]:*", "ipc://" + filepath.Join(t.TempDir(), "s")} {
 		t.Run(wild, func(t *testing.T) {
 			p := newPlace(t, "tcp")
 			push := open(t, p.binds, qzmq.PUSH)

@@ -99,3 +99,41 @@ func TestShutdownStress(t *testing.T) {
 	}
 	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 }
+
+// A Connect that waits for its bind can be taken back, and what it was to send with it.
+func TestInprocDisconnectsBeforeBind(t *testing.T) {
+	p := newPlace(t, "inproc")
+	push := open(t, p.binds, qzmq.PUSH)
+	push.dial(p.at)
+	push.send("lost")
+	if err := push.Disconnect(p.at); err != nil {
+		t.Fatal(err)
+	}
+	push.refuses(qzmq.ErrAgain, "nobody is there")
+	pull := p.bound(qzmq.PULL)
+	pull.empty()
+	push.dial(p.at)
+	push.send("new")
+	pull.expect("new")
+}
+
+// What was sent inproc can be received when the sender is gone.
+func TestInprocOutlives(t *testing.T) {
+	p := newPlace(t, "inproc")
+	pull := p.bound(qzmq.PULL)
+	push := p.to(pull, qzmq.PUSH)
+	push.send("last", "words")
+	push.close()
+	pull.expect("last", "words")
+}
+
+// Types that do not fit are not connected.
+func TestInprocWrongTypes(t *testing.T) {
+	p := newPlace(t, "inproc")
+	pull := p.bound(qzmq.PULL)
+	if err := open(t, p.binds, qzmq.SUB).Connect(p.at); err == nil {
+		t.Error("a SUB is connected to a PULL")
+	}
+	p.to(pull, qzmq.PUSH).send("fine")
+	pull.expect("fine")
+}
