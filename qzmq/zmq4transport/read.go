@@ -90,12 +90,13 @@ func (c *conn) receive() {
 	defer c.leave()
 	defer c.detach()
 	var wire [][]byte
+	var heads []byte
 	for {
 		m, err := c.sealed.ReadMessage()
 		if err == nil && m.Command != nil {
 			wire, err = c.command(m, wire[:0])
 		} else if err == nil {
-			wire = frames(m, wire[:0])
+			wire, heads = frames(m, wire[:0], heads[:0])
 		}
 		if err != nil {
 			c.inbox.end(err)
@@ -108,16 +109,18 @@ func (c *conn) receive() {
 	}
 }
 
-// frames appends a message as it is on the wire.
-func frames(m zmtp.Message, wire [][]byte) [][]byte {
+// frames appends a message as it is on the wire, with the headers in heads.
+func frames(m zmtp.Message, wire [][]byte, heads []byte) ([][]byte, []byte) {
 	for i, part := range m.Parts {
 		flags := zmtp.More
 		if i == len(m.Parts)-1 {
 			flags = 0
 		}
-		wire = append(wire, zmtp.AppendHeader(nil, flags, len(part)), part)
+		start := len(heads)
+		heads = zmtp.AppendHeader(heads, flags, len(part))
+		wire = append(wire, heads[start:], part)
 	}
-	return wire
+	return wire, heads
 }
 
 // command does what zmq4 does not: it knows subscriptions as messages only, as ZMTP 3.0

@@ -2,11 +2,17 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/zmq4transport"
 )
 
 type maker = func(context.Context, ...zmq4.Option) zmq4.Socket
@@ -111,5 +117,27 @@ func TestManyClients(t *testing.T) {
 		expect(t, router, fmt.Sprint("client ", i), fmt.Sprint(i))
 		send(t, router, fmt.Sprint("client ", i), "back")
 		expect(t, dealer, "back")
+	}
+}
+
+// QZMQ1 over a unix socket, whose file is gone with the listener.
+func TestUnix(t *testing.T) {
+	s := newSite(t, func(c *zmq4transport.Config) { c.Network = "unix" })
+	dial := register(t, zmq4transport.Config{
+		Network: "unix", Handshake: handshake.Config{Identity: s.client, Peer: s.serverID.Fingerprint()},
+	})
+	path := filepath.Join(t.TempDir(), "socket")
+	pull, push := open(t, zmq4.NewPull), open(t, zmq4.NewPush)
+	if err := pull.Listen(s.listen + "://" + path); err != nil {
+		t.Fatal(err)
+	}
+	if err := push.Dial(dial + "://" + path); err != nil {
+		t.Fatal(err)
+	}
+	send(t, push, "x")
+	expect(t, pull, "x")
+	pull.Close()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket's file: %v", err)
 	}
 }
