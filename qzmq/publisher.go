@@ -48,6 +48,7 @@ func (t *publisher) connected(p *pipe) error {
 		message := [][]byte{welcome}
 		p.out.push(message, frameSize(message))
 	}
+	t.readable(p) // inproc, it may have subscribed already
 	return nil
 }
 
@@ -70,6 +71,9 @@ func (t *publisher) disconnected(p *pipe) {
 
 // readable reads what a peer says at once, since a PUB is never asked to.
 func (t *publisher) readable(p *pipe) {
+	if _, there := t.s.pipes[p]; there && !p.live {
+		return // not yet
+	}
 	for {
 		parts, ok := p.next(nil)
 		if !ok {
