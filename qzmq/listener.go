@@ -33,7 +33,7 @@ func (l *listener) run() {
 			}
 			continue
 		}
-		leave, ok := s.transport.shaking.enter(nc)
+		leave, ok := s.transport.shaking.Enter(nc)
 		if !ok {
 			s.transport.stats.failed.Add(1)
 			nc.Close()

@@ -42,7 +42,7 @@ type transport struct {
 	clientKept *handshake.ClientTickets
 	serverKept *handshake.ServerTickets
 	expired    atomic.Int64 // when tickets were looked at last, by clock
-	shaking    *places      // handshakes under way at listeners
+	shaking    *zmtp.Places // handshakes under way at listeners
 	pool       zmtp.Pool
 	patience   sync.Pool // of *patience
 
@@ -61,7 +61,7 @@ func New(o Options) (Transport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	t := &transport{opts: o, log: o.Log, start: time.Now(), sockets: map[*socket]struct{}{}, set: o.defaults(), shaking: newPlaces(mostShaking, mostOfSource)}
+	t := &transport{opts: o, log: o.Log, start: time.Now(), sockets: map[*socket]struct{}{}, set: o.defaults(), shaking: zmtp.NewPlaces(mostShaking, mostOfSource)}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -118,7 +118,7 @@ func (t *transport) makeDoor(c handshake.Config) (door *zmtp.Door, err error) {
 		if c.Cookies, err = handshake.NewCookies(cookieTime); err != nil {
 			return nil, err
 		}
-		c.CookieDemanded = func() bool { return t.shaking.count() >= cookieFrom }
+		c.CookieDemanded = func() bool { return t.shaking.Taken() >= cookieFrom }
 	}
 	c.Now = time.Now()
 	if door, err = zmtp.NewDoor(c, zmtp.NewTurns()); err != nil {

@@ -1,4 +1,4 @@
-package qzmq
+package zmtp
 
 import (
 	"net"
@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// places bounds the connections that are on their way to become sessions, in all and
+// Places bounds the connections that are on their way to become sessions, in all and
 // from one IPv4 address or IPv6 /64: whoever says too little leaves room for others.
 // Any goroutine may use it.
-type places struct {
+type Places struct {
 	most, perSource int
 
 	mu    sync.Mutex
@@ -17,13 +17,13 @@ type places struct {
 	all   int
 }
 
-// newPlaces makes so many places, of which one source has at most perSource.
-func newPlaces(most, perSource int) *places {
-	return &places{most: most, perSource: perSource, taken: map[netip.Prefix]int{}}
+// NewPlaces makes so many places, of which one source has at most perSource.
+func NewPlaces(most, perSource int) *Places {
+	return &Places{most: most, perSource: perSource, taken: map[netip.Prefix]int{}}
 }
 
-// enter takes a place, unless there is none. Whoever has one leaves once.
-func (p *places) enter(nc net.Conn) (leave func(), ok bool) {
+// Enter takes a place, unless there is none. Whoever has one leaves once.
+func (p *Places) Enter(nc net.Conn) (leave func(), ok bool) {
 	source := prefixOf(nc)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,8 +42,8 @@ func (p *places) enter(nc net.Conn) (leave func(), ok bool) {
 	}, true
 }
 
-// count is how many places are taken.
-func (p *places) count() int {
+// Taken is how many places are.
+func (p *Places) Taken() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.all
@@ -61,7 +61,7 @@ func prefixOf(nc net.Conn) netip.Prefix {
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {
-		panic("qzmq: an address does not have its bits: " + err.Error())
+		panic("zmtp: an address does not have its bits: " + err.Error())
 	}
 	return prefix
 }
