@@ -57,7 +57,9 @@ func newConn(ctx context.Context, nc net.Conn, cfg *Config) *conn {
 	c := &conn{nc: nc, cfg: cfg, leave: func() {}, up: make(chan struct{}), gone: make(chan struct{}), unread: own[:]}
 	c.inbox.changed.L = &c.inbox.mu
 	c.ctx, c.end = context.WithCancel(ctx)
-	c.detach = context.AfterFunc(ctx, func() { c.Close() })
+	made := make(chan struct{}) // ctx may end at any moment
+	c.detach = context.AfterFunc(ctx, func() { <-made; c.Close() })
+	close(made)
 	return c
 }
 
