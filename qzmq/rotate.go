@@ -34,7 +34,7 @@ func (r *rotations) end(err error) {
 
 // rotated is told of every session that was replaced, or was not.
 func (s *socket) rotated(o *opened, err error) {
-	o.rotations.end(err)
+	defer o.rotations.end(err) // Rotate returns when it was counted
 	e := Event{Kind: EventRekeyed, Address: o.peer.Address, Peer: o.peer}
 	if err != nil {
 		e.Kind, e.Err = EventRekeyFailed, fmt.Errorf("%w: %w", ErrKeyRotationFailed, err)

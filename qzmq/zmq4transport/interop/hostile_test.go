@@ -207,8 +207,12 @@ func TestIdentities(t *testing.T) {
 	s.connect(again, at)
 	send(t, again, "I am back")
 	expect(t, router, "treasurer", "I am back")
-	send(t, router, "treasurer", "once")
-	expect(t, again, "once")
+	// zmq4 sends to the connection from before as well until it has noticed its end, and
+	// then says that it was an error.
+	eventually(t, "zmq4 forgets the connection from before", func() bool {
+		return router.SendMulti(zmq4.NewMsgFrom([]byte("treasurer"), []byte("welcome"))) == nil
+	})
+	expect(t, again, "welcome")
 	again.Close()
 	eventually(t, "the identity is free", func() bool {
 		return open(t, zmq4.NewDealer, named).Dial(s.as(thief)+"://"+at) == nil
