@@ -157,12 +157,12 @@ func (c *Conn) endRotationLocked(r *rotation, err error) {
 		c.rotated = time.Now()
 	}
 	r.err, c.rotation = err, nil
-	close(r.done)
 	if tell := c.options.Rotated; tell != nil && err != nil {
 		tell(nil, err)
 	} else if tell != nil {
 		tell(c.session, nil)
 	}
+	close(r.done) // whoever waits finds it told
 }
 
 // abandonRotation tells whoever waits for a rotation that the session is over.
