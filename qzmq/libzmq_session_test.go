@@ -39,7 +39,7 @@ func raw(t *testing.T, s *sock, kind string, minor uint8) *zmtp.Null {
 // Who does not answer PING is cut, and who does is not.
 func TestHeartbeatTimeout(t *testing.T) {
 	p := newPlace(t, "plain")
-	router := p.bound(qzmq.ROUTER, "heartbeat_ivl", 20*time.Millisecond, "heartbeat_timeout", 60*time.Millisecond)
+	router := p.bound(qzmq.ROUTER, "heartbeat_ivl", 50*time.Millisecond, "heartbeat_timeout", time.Second)
 	answers := raw(t, router, "DEALER", 1)
 	go func() {
 		for {
