@@ -53,8 +53,8 @@ func TestHeartbeats(t *testing.T) {
 		dies     bool
 		byServer bool
 	}{
-		{"ours", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 100}, true, false},
-		{"theirs", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 60_000, "heartbeat_ttl", 200}, true, true},
+		{"ours", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 700}, true, false},
+		{"theirs", []any{"heartbeat_ivl", 50, "heartbeat_timeout", 60_000, "heartbeat_ttl", 700}, true, true},
 		{"none", []any{"heartbeat_ivl", 0}, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestHeartbeats(t *testing.T) {
 			connected(t, client, 1)
 			connected(t, server, 1)
 			mine, told, other := client.Monitor(), client.Monitor(), server.Monitor()
-			time.Sleep(400 * time.Millisecond) // heartbeats keep it
+			time.Sleep(900 * time.Millisecond) // heartbeats keep it
 			select {
 			case e := <-told:
 				t.Fatalf("%v: %v", e.Kind, e.Err)

@@ -154,19 +154,26 @@ func TestNothingStays(t *testing.T) {
 	round()
 	round()
 	files, _, rss := settle()
-	for range 4 {
-		round()
-	}
-	filesAfter, threads, rssAfter := settle()
-	t.Logf("descriptors %v, then %v; memory %v KiB, then %v KiB; threads %v", files, filesAfter, kib(rss), kib(rssAfter), threads)
-	for i := range files {
-		if filesAfter[i] > files[i]+2 {
-			t.Errorf("descriptors were %v and are %v", files, filesAfter)
+	// The collector's moment decides how much memory there is, so that it may grow once or
+	// twice; what is never given back makes it grow every time.
+	for left := 3; left > 0; left-- {
+		for range 4 {
+			round()
 		}
-		if rssAfter[i] > rss[i]+8<<20 {
-			t.Errorf("memory was %v and is %v KiB", kib(rss), kib(rssAfter))
+		filesAfter, threads, rssAfter := settle()
+		t.Logf("descriptors %v, then %v; memory %v KiB, then %v KiB; threads %v", files, filesAfter, kib(rss), kib(rssAfter), threads)
+		for i := range files {
+			if filesAfter[i] > files[i]+2 {
+				t.Fatalf("descriptors were %v and are %v", files, filesAfter)
+			}
 		}
+		const much = 8 << 20
+		if rssAfter[0] <= rss[0]+much && rssAfter[1] <= rss[1]+much {
+			return
+		}
+		rss = rssAfter
 	}
+	t.Error("memory grows with every round of connections")
 }
 
 func kib(n [2]int) [2]int { return [2]int{n[0] >> 10, n[1] >> 10} }

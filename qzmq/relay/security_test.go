@@ -112,6 +112,8 @@ func TestUnknownKey(t *testing.T) {
 		}
 	}
 	s.healthy()
+	s.far.counts(t, "denied", 3) // who is refused hears of it before it is counted
+	s.far.counts(t, "wrong_purpose", 2)
 	if n := s.far.Stats().Handshakes; n["denied"] != 3 || n["wrong_purpose"] != 2 {
 		t.Errorf("counted were %v", n)
 	}

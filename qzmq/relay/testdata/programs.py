@@ -333,7 +333,7 @@ def echo_client():
 def case_heartbeat():
     """Beats pass; says when the peer was lost and found again."""
     threading.Thread(target=echo_server, daemon=True).start()
-    dealer = socket(zmq.DEALER, HEARTBEAT_IVL=200, HEARTBEAT_TIMEOUT=600, HEARTBEAT_TTL=1000)
+    dealer = socket(zmq.DEALER, HEARTBEAT_IVL=200, HEARTBEAT_TIMEOUT=1500, HEARTBEAT_TTL=2000)
     monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
     dealer.connect(front)
     while True:
