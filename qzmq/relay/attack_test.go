@@ -331,16 +331,10 @@ func TestPlaces(t *testing.T) {
 		nc.Close()
 	}
 	held = nil
-	for end := time.Now().Add(5 * time.Second); s.far.places.count() > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); s.far.places.Taken() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("places are not given back")
 		}
 	}
 	s.healthy()
-}
-
-func (p *places) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.all
 }

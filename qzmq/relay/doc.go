@@ -27,7 +27,6 @@
 //	ready.go     what READY says, and what it may not say
 //	rules.go     what a peer may call itself and subscribe to
 //	pair.go      two connections that have become one
-//	places.go    how many connections may be on their way
 //	stats.go     what is counted
 //	said.go      what is logged, once
 package relay

@@ -54,6 +54,15 @@ type Config struct {
 	Log    *slog.Logger
 }
 
+const (
+	// mostHandshakes is how many connections may be on their way to come up. One more
+	// is closed at once.
+	mostHandshakes = 1024
+	// mostOfSource is how many of them may be from one source where a relay listens
+	// sealed. Plain programs are on this host or near it, and all may start at once.
+	mostOfSource = mostHandshakes / 8
+)
+
 // Relay is a running relay. Any goroutine may use it.
 type Relay struct {
 	cfg      Config
@@ -61,7 +70,7 @@ type Relay struct {
 	listener net.Listener
 	meter    *meter
 	said     *said
-	places   *places
+	places   *zmtp.Places
 	far      far
 
 	mu    sync.Mutex
@@ -87,11 +96,11 @@ func New(ctx context.Context, cfg Config) (*Relay, error) {
 		cfg.Coming = new(atomic.Int64)
 	}
 	r := &Relay{
-		cfg: cfg, meter: newMeter(), said: newSaid(cfg.Log), places: newPlaces(mostHandshakes, cfg.Coming),
+		cfg: cfg, meter: newMeter(), said: newSaid(cfg.Log), places: zmtp.NewPlaces(mostHandshakes, mostHandshakes),
 		pairs: map[*pair]struct{}{},
 	}
 	if cfg.Listen.Sealed {
-		r.places = newPlaces(mostOfSource, cfg.Coming)
+		r.places = zmtp.NewPlaces(mostHandshakes, mostOfSource)
 	}
 	err := r.Renew(cfg.Handshake, cfg.Otherwise...)
 	if err != nil {
@@ -170,14 +179,16 @@ func (r *Relay) Run(ctx context.Context) {
 			continue
 		}
 		r.meter.accept()
-		leave, ok := r.places.enter(nc)
+		leave, ok := r.places.Enter(nc)
 		if !ok {
 			r.meter.failed("busy")
 			nc.Close()
 			continue
 		}
+		r.cfg.Coming.Add(1)
 		all.Go(func() {
 			defer leave()
+			defer r.cfg.Coming.Add(-1)
 			from := sourceOf(nc)
 			// What public-key work has made of this goroutine's stack is not kept for
 			// as long as the connection.
