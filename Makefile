@@ -72,6 +72,7 @@ lint: need-root
 	go vet ./...
 	cd perf/asavie && go vet .
 	cd qzmq/zmq4transport/interop && go vet .
+	cd perf/zmq4 && go vet .
 	go tool staticcheck ./...
 	bash -n perf/bench && bash -n tools/testbed && bash -n .ci/run && sh -n tools/setup
 	bpf/check-generated

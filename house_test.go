@@ -40,7 +40,8 @@ var may = map[string][]string{
 	"perf/model":           {"perf/sheet"},
 	"perf/table":           {"perf/sheet"},
 	"perf/profile":         {"perf/lab"},
-	"perf/relay":           {"perf/sheet", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/ends":            {},
+	"perf/relay":           {"perf/sheet", "perf/ends", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/zmq":             {"perf/sheet", "perf/lab"},
 }
 

@@ -2,15 +2,15 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/qzmq/gateway/perf/ends"
 )
 
 // bench is what all turns share: the programs, and two relays.
@@ -48,7 +48,7 @@ func (b *bench) prepare() error {
 	}
 	var middle string
 	for _, port := range []*string{&b.front, &middle, &b.back} {
-		if *port, err = freePort(); err != nil {
+		if *port, err = ends.FreePort(); err != nil {
 			return err
 		}
 	}
@@ -92,31 +92,20 @@ func (b *bench) relay(key, listen, connect string, who ...string) (*exec.Cmd, er
 	return c, fmt.Errorf("a relay at %s has not started: %s", listen, lines.Text())
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
-
 // contender is a way for messages to go.
 type contender struct {
-	name        string
-	program     []string // and its first arguments
-	environment []string
-	relayed     bool
+	name string
+	ends.Program
+	relayed bool
 }
 
 func (b *bench) contenders() []contender {
 	zmq := []string{b.path("zmq")}
 	return []contender{
-		{name: "in clear", program: zmq},
-		{name: "CURVE", program: zmq, environment: b.curve},
-		{name: "two relays", program: zmq, relayed: true},
-		{name: "QZMQ program", program: []string{os.Args[0], programName, b.dir}},
+		{name: "in clear", Program: ends.Program{Command: zmq}},
+		{name: "CURVE", Program: ends.Program{Command: zmq, Environment: b.curve}},
+		{name: "two relays", Program: ends.Program{Command: zmq}, relayed: true},
+		{name: "QZMQ program", Program: ends.Program{Command: []string{os.Args[0], programName, b.dir}}},
 	}
 }
 
@@ -125,48 +114,20 @@ func (b *bench) contenders() []contender {
 func (b *bench) exchange(c contender, binds string, connects string, size int, how string) (x, y float64, err error) {
 	front, back := b.front, b.back
 	if !c.relayed {
-		if back, err = freePort(); err != nil {
+		if back, err = ends.FreePort(); err != nil {
 			return 0, 0, err
 		}
 		front = back
 	}
-	start := func(args ...string) (*exec.Cmd, *bufio.Scanner, error) {
-		p := exec.CommandContext(b.ctx, c.program[0], append(c.program[1:len(c.program):len(c.program)], args...)...)
-		p.Env = append(os.Environ(), c.environment...)
-		p.Stderr = new(bytes.Buffer)
-		pipe, err := p.StdoutPipe()
-		if err == nil {
-			err = p.Start()
-		}
-		return p, bufio.NewScanner(pipe), err
+	f, err := c.Exchange(b.ctx, []string{binds, back}, []string{connects, "127.0.0.1", front, strconv.Itoa(size), how})
+	figures := append(f.Connected, f.Bound...)
+	if err == nil && len(figures) != 2 {
+		err = fmt.Errorf("%s and %s print %v", binds, connects, figures)
 	}
-	bound, said, err := start(binds, back)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("%s: %w", c.name, err)
 	}
-	defer bound.Process.Kill()
-	if !said.Scan() || said.Text() != "listening" {
-		return 0, 0, fmt.Errorf("%s, %s: %v: %s", c.name, binds, bound.Wait(), bound.Stderr)
-	}
-	connected, answer, err := start(connects, "127.0.0.1", front, strconv.Itoa(size), how)
-	if err != nil {
-		return 0, 0, err
-	}
-	var figures string
-	for _, s := range []*bufio.Scanner{answer, said} {
-		for s.Scan() {
-			figures += s.Text() + "\n"
-		}
-	}
-	for _, p := range []*exec.Cmd{connected, bound} {
-		if err := p.Wait(); err != nil {
-			return 0, 0, fmt.Errorf("%s, %v: %w: %s", c.name, p.Args, err, p.Stderr)
-		}
-	}
-	if _, err := fmt.Sscan(figures, &x, &y); err != nil {
-		return 0, 0, fmt.Errorf("%s, %s and %s print %q", c.name, binds, connects, figures)
-	}
-	return x, y, nil
+	return figures[0], figures[1], nil
 }
 
 // cpu is the time that both relays have used, in seconds.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/qzmq/gateway/perf/ends"
 	"github.com/qzmq/gateway/perf/sheet"
 )
 
@@ -27,7 +28,7 @@ func loads() []load {
 // throughput measures PUSH to PULL once.
 func (b *bench) throughput(s *sheet.Sheet, round int) error {
 	for _, l := range loads() {
-		name, rate := sizeName(l.size), map[string]float64{}
+		name, rate := ends.SizeName(l.size), map[string]float64{}
 		all := b.contenders()
 		for i := range all {
 			c := all[(i+round)%len(all)] // who comes first changes
@@ -59,7 +60,7 @@ func (b *bench) throughput(s *sheet.Sheet, round int) error {
 // roundTrips measures REQ to REP once.
 func (b *bench) roundTrips(s *sheet.Sheet, round int) error {
 	for _, l := range loads() {
-		name, took := sizeName(l.size), map[string]float64{}
+		name, took := ends.SizeName(l.size), map[string]float64{}
 		all := b.contenders()[:3]
 		for i := range all {
 			c := all[(i+round)%len(all)]
@@ -75,14 +76,4 @@ func (b *bench) roundTrips(s *sheet.Sheet, round int) error {
 		s.Row(sheet.Ratios, "REQ to REP, "+name+", two relays / CURVE", "", l.trip).Add(took["two relays"] / took["CURVE"])
 	}
 	return nil
-}
-
-func sizeName(n int) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d B", n)
 }

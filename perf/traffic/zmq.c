@@ -4,12 +4,20 @@
  * zmq push ADDRESS PORT SIZE SECONDS             sends messages, then empty ones
  * zmq rep PORT                                   answers until an empty request
  * zmq req ADDRESS PORT SIZE COUNT                one request a millisecond on an otherwise idle path
+ * zmq pub PORT SIZE SECONDS wait|drop            probes until told to go, publishes, then empty messages
+ * zmq sub ADDRESS PORT SIZE SUBSCRIBERS          says "ready" when all have a probe, counts until an empty one
  *
  * Programs on plain libzmq. With CURVE_PUBLIC and CURVE_SECRET in the environment, both ends speak
  * CURVE: the binding side as the server that has them, the connecting side with a pair of its own.
- * pull prints "messages seconds", req its round trips' "p50 p99" in microseconds.
+ * pull and sub print "messages seconds", sub those of all subscribers together, req its round trips'
+ * "p50 p99" in microseconds and pub the messages that it published, whether or not they had to be dropped.
+ *
+ * A line on pub's standard input is the word to go, its end the word to stop: a publisher does not
+ * know who has subscribed, and an end can be dropped like any message. It waits for slow subscribers,
+ * or drops for them, which is what it does by default.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +25,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { PATIENCE_MS = 10000, MOST = 100000, IN_FLIGHT = 32 << 20, PACE_NS = 1000000 };
+enum { PATIENCE_MS = 10000, MOST = 100000, IN_FLIGHT = 32 << 20, PACE_NS = 1000000, MOST_SUBSCRIBERS = 100 };
 
 static void fail(const char *what) {
 	fprintf(stderr, "zmq: %s: %s\n", what, zmq_strerror(zmq_errno()));
@@ -52,8 +60,8 @@ static void *open_socket(void *context, int type, size_t size) {
 	return s;
 }
 
-static void *bound(void *context, int type, const char *port) {
-	void *s = open_socket(context, type, 64 << 10);
+static void *bound(void *context, int type, const char *port, size_t size) {
+	void *s = open_socket(context, type, size);
 	char where[64];
 	const char *secret = getenv("CURVE_SECRET");
 	if (secret) {
@@ -83,7 +91,7 @@ static void *connected(void *context, int type, const char *host, const char *po
 }
 
 static void pull(void *context, const char *port) {
-	void *s = bound(context, ZMQ_PULL, port);
+	void *s = bound(context, ZMQ_PULL, port, 64 << 10);
 	unsigned long messages = 0;
 	double first = 0, last = 0;
 	zmq_msg_t m;
@@ -112,7 +120,7 @@ static void push(void *context, const char *host, const char *port, size_t size,
 }
 
 static void rep(void *context, const char *port) {
-	void *s = bound(context, ZMQ_REP, port);
+	void *s = bound(context, ZMQ_REP, port, 64 << 10);
 	zmq_msg_t m;
 	zmq_msg_init(&m);
 	for (size_t size = 1; size;) {
@@ -150,6 +158,82 @@ static void req(void *context, const char *host, const char *port, size_t size, 
 	zmq_close(s);
 }
 
+/* Whether a word is there, or the end of all words, within some milliseconds. */
+static int told(int patience_ms) {
+	char word[64];
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	if (poll(&in, 1, patience_ms) <= 0) return 0;
+	return read(STDIN_FILENO, word, sizeof word) >= 0;
+}
+
+static void pub(void *context, const char *port, size_t size, double seconds, int waits) {
+	void *s = bound(context, ZMQ_PUB, port, size);
+	char *payload = calloc(1, size ? size : 1);
+	unsigned long sent = 0;
+	set(s, ZMQ_XPUB_NODROP, waits);
+	do {
+		if (zmq_send(s, "?", 1, 0) < 0) fail("send a probe");
+	} while (!told(1));
+	for (double end = now() + seconds; now() < end; sent++)
+		if (zmq_send(s, payload, size, 0) < 0) fail("publish");
+	printf("%lu\n", sent);
+	do {
+		if (zmq_send(s, "", 0, 0) < 0) fail("send the end");
+	} while (!told(1));
+	set(s, ZMQ_LINGER, 0);
+	free(payload);
+	zmq_close(s);
+}
+
+static void sub(void *context, const char *host, const char *port, size_t size, int subscribers) {
+	static zmq_pollitem_t all[MOST_SUBSCRIBERS];
+	static char probed[MOST_SUBSCRIBERS];
+	if (subscribers < 1 || subscribers > MOST_SUBSCRIBERS) {
+		fputs("zmq: a wrong argument\n", stderr);
+		exit(2);
+	}
+	for (int i = 0; i < subscribers; i++) { /* their queues are eight times those of one, all together */
+		all[i].socket = connected(context, ZMQ_SUB, host, port, subscribers < 8 ? size : size * subscribers / 8);
+		all[i].events = ZMQ_POLLIN;
+		if (zmq_setsockopt(all[i].socket, ZMQ_SUBSCRIBE, "", 0)) fail("subscribe");
+	}
+	unsigned long messages = 0;
+	double first = 0;
+	zmq_msg_t m;
+	zmq_msg_init(&m);
+	for (int waiting = subscribers, live = subscribers; live;) {
+		if (zmq_poll(all, subscribers, PATIENCE_MS) <= 0) fail("wait for messages");
+		for (int i = 0; i < subscribers; i++) {
+			if (!all[i].revents) continue;
+			for (int turn = 0; turn < 64 && all[i].events; turn++) { /* then it is another one's turn */
+				if (zmq_msg_recv(&m, all[i].socket, ZMQ_DONTWAIT) < 0) {
+					if (zmq_errno() != EAGAIN) fail("receive");
+					break;
+				}
+				switch (zmq_msg_size(&m)) {
+				case 0:
+					all[i].events = 0;
+					live--;
+					break;
+				case 1:
+					if (probed[i]) break;
+					probed[i] = 1;
+					if (!--waiting) puts("ready");
+					fflush(stdout);
+					break;
+				default:
+					if (!messages++) first = now();
+				}
+			}
+		}
+	}
+	printf("%lu %.6f\n", messages, now() - first);
+	for (int i = 0; i < subscribers; i++) {
+		set(all[i].socket, ZMQ_LINGER, 0);
+		zmq_close(all[i].socket);
+	}
+}
+
 int main(int argc, char **argv) {
 	void *context = zmq_ctx_new();
 	const char *what = argc > 1 ? argv[1] : "";
@@ -161,8 +245,11 @@ int main(int argc, char **argv) {
 	else if (argc == 6 && !strcmp(what, "push")) push(context, argv[2], argv[3], atol(argv[4]), atof(argv[5]));
 	else if (argc == 3 && !strcmp(what, "rep")) rep(context, argv[2]);
 	else if (argc == 6 && !strcmp(what, "req")) req(context, argv[2], argv[3], atol(argv[4]), atoi(argv[5]));
+	else if (argc == 6 && !strcmp(what, "pub")) pub(context, argv[2], atol(argv[3]), atof(argv[4]), !strcmp(argv[5], "wait"));
+	else if (argc == 6 && !strcmp(what, "sub")) sub(context, argv[2], argv[3], atol(argv[4]), atoi(argv[5]));
 	else {
-		fputs("usage: zmq keys | pull PORT | push ADDRESS PORT SIZE SECONDS | rep PORT | req ADDRESS PORT SIZE COUNT\n", stderr);
+		fputs("usage: zmq keys | pull PORT | push ADDRESS PORT SIZE SECONDS | rep PORT | req ADDRESS PORT SIZE COUNT\n"
+		      "       zmq pub PORT SIZE SECONDS wait|drop | sub ADDRESS PORT SIZE SUBSCRIBERS\n", stderr);
 		return 2;
 	}
 	zmq_ctx_term(context);
