@@ -29,6 +29,7 @@ var may = map[string][]string{
 	"qzmq/record/vaes":     {},
 	"docs":                 {},
 	"tools/vectors":        {},
+	"tools/chaos":          {"qzmq", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/sheet":           {},
 	"perf/protocol":        {"perf/sheet", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/pipeline":        {"perf/sheet", "qzmq/record", "qzmq/record/vaes"},
@@ -42,6 +43,7 @@ var may = map[string][]string{
 	"perf/profile":         {"perf/lab"},
 	"perf/ends":            {},
 	"perf/relay":           {"perf/sheet", "perf/ends", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/sockets":         {"perf/sheet", "perf/ends", "qzmq", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/zmq":             {"perf/sheet", "perf/lab"},
 }
 

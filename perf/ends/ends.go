@@ -96,7 +96,7 @@ func (c *process) kill() {
 
 func (c *process) wait() error {
 	if err := c.Wait(); err != nil {
-		return fmt.Errorf("%v: %w: %s", c.Args, err, &c.wrong)
+		return fmt.Errorf("%v: %w: %s", c.Args, err, strings.TrimSpace(c.wrong.String()))
 	}
 	return nil
 }

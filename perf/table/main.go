@@ -17,7 +17,7 @@ import (
 func main() {
 	dir := flag.String("dir", "perf/results", "read the parts' JSON files from `DIR` and write the table there")
 	flag.Parse()
-	markdown, err := sheet.Summary(*dir, "aead", "pipeline", "forward", "paths", "zmq", "relay", "protocol")
+	markdown, err := sheet.Summary(*dir, "aead", "pipeline", "forward", "paths", "zmq", "relay", "sockets", "protocol")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(1)

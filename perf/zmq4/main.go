@@ -7,7 +7,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -76,4 +78,12 @@ func (s socket) Recv() ([]byte, error) {
 		return nil, err
 	}
 	return m.Bytes(), nil
+}
+
+// Close leaves out that the publisher was first, which is no error of anybody's.
+func (s socket) Close() error {
+	if err := s.Socket.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
