@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The promises are kept in a short storm.
+func TestStorm(t *testing.T) {
+	var out bytes.Buffer
+	found, err := run(plan{seed: 1, storm: 7 * time.Second}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Error(f)
+	}
+	// Nothing was kept where nothing has happened.
+	if strings.Contains(out.String(), " 0 sent") || strings.Contains(out.String(), " 0 corrupted") {
+		t.Errorf("the storm was none:\n%s", &out)
+	}
+	t.Logf("%s", &out)
+}
+
+// The same storm is found out where nothing is sealed: messages arrive altered, attackers
+// are heard and hear, and each of these is a finding.
+func TestStormIsFoundOut(t *testing.T) {
+	var out bytes.Buffer
+	found, err := run(plan{seed: 1, storm: 3 * time.Second, plain: true}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(found, "\n")
+	for _, what := range []string{errAltered.Error(), "an attacker has been heard", "attacking SUB: hears a message"} {
+		if !strings.Contains(all, what) {
+			t.Errorf("%q is not found in:\n%s", what, all)
+		}
+	}
+}

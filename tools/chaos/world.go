@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/qzmq/gateway/qzmq"
+)
+
+// world is all sockets, the proxies between them, the attackers, and the model of what
+// may happen.
+type world struct {
+	author
+	verdict verdict
+	seed    uint64
+	plain   bool // nothing is sealed: the model must then find what the proxies do
+
+	sky     atomic.Int32
+	counts  [kinds]atomic.Int64
+	proxies []*proxy
+	parties []*party
+	flows   []*flow
+	streams []*stream
+	bound   map[qzmq.SocketType][]*party
+	attack  attackers
+
+	// going is held while something is sent, and by who wants that nothing is.
+	going sync.RWMutex
+	ctx   context.Context
+	stop  context.CancelFunc
+	all   sync.WaitGroup // receivers and senders
+
+	mu    sync.Mutex
+	known map[qzmq.Fingerprint]bool // who may in
+}
+
+// Times of all sockets: short, so that much happens in a minute.
+const (
+	beat       = 200 * time.Millisecond
+	beatMissed = 2 * time.Second // a connection that says nothing for so long is over
+	shake      = 2 * time.Second
+	reconnect  = 20 * time.Millisecond
+	atMost     = 200 * time.Millisecond // between two attempts to connect
+	rekeyed    = 3 * time.Second        // a session's age when it is replaced
+)
+
+func newWorld(seed uint64, plain bool) *world {
+	w := &world{author: author{seed}, seed: seed, plain: plain, known: map[qzmq.Fingerprint]bool{}, bound: map[qzmq.SocketType][]*party{}}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	return w
+}
+
+// party is a socket with an identity of its own.
+type party struct {
+	qzmq.Socket
+	name      string
+	transport qzmq.Transport
+	self      qzmq.Fingerprint
+	endpoint  string // where it is bound
+}
+
+// options are those of who may in, or of an attacker.
+func (w *world) options(member bool) (o qzmq.Options, err error) {
+	o = qzmq.DefaultOptions()
+	o.AntiDoS = member // both ways are used
+	o.Timeouts.Linger = 0
+	o.KeyRotation.MaxAge = rekeyed
+	if w.plain {
+		return qzmq.Options{InsecurePlaintext: true, Suite: o.Suite, Timeouts: o.Timeouts}, nil
+	}
+	if o.Identity, err = qzmq.GenerateIdentity(); err != nil {
+		return o, err
+	}
+	w.mu.Lock()
+	w.known[o.Identity.Fingerprint()] = member
+	w.mu.Unlock()
+	o.Authorize = func(_ context.Context, p qzmq.Peer) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if member && !w.known[p.Fingerprint] {
+			return errors.New("a stranger")
+		}
+		return nil // an attacker lets everybody in
+	}
+	return o, nil
+}
+
+// open makes a socket of a kind with the world's times and some options of its own.
+func (w *world) open(kind qzmq.SocketType, name string, o qzmq.Options, set map[string]any) (*party, error) {
+	t, err := qzmq.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.NewSocket(kind)
+	if err != nil {
+		return nil, err
+	}
+	p := &party{Socket: s, name: name, transport: t}
+	if o.Identity != nil {
+		p.self = o.Identity.Fingerprint()
+	}
+	all := map[string]any{"heartbeat_ivl": beat, "heartbeat_timeout": beatMissed, "handshake_ivl": shake,
+		"reconnect_ivl": reconnect, "reconnect_ivl_max": atMost, "sndtimeo": 200 * time.Millisecond}
+	for key, value := range set {
+		all[key] = value
+	}
+	for key, value := range all {
+		err = errors.Join(err, s.SetOption(key, value))
+	}
+	return p, err
+}
+
+// bind makes a socket that others connect to.
+func (w *world) bind(kind qzmq.SocketType, set map[string]any) (*party, error) {
+	o, err := w.options(true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.open(kind, kind.String(), o, set)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Bind("tcp://127.0.0.1:*"); err != nil {
+		return nil, err
+	}
+	last, err := p.GetOption("last_endpoint")
+	if err != nil {
+		return nil, err
+	}
+	p.endpoint = last.(string)
+	w.parties = append(w.parties, p)
+	w.bound[kind] = append(w.bound[kind], p)
+	return p, w.attack.surround(w, kind, p)
+}
+
+// connect makes a socket that connects to another one, through a proxy or directly.
+func (w *world) connect(kind qzmq.SocketType, to *party, through bool, set map[string]any) (*party, error) {
+	o, err := w.options(true)
+	if err != nil {
+		return nil, err
+	}
+	o.Peer = to.self
+	name := fmt.Sprintf("%v %d, direct", kind, len(w.parties))
+	endpoint := to.endpoint
+	if through {
+		name = fmt.Sprintf("%v %d", kind, len(w.parties))
+		p, err := startProxy(len(w.proxies), w.seed, &w.sky, &w.counts, to.endpoint[len("tcp://"):], w.attack.impostors(to))
+		if err != nil {
+			return nil, err
+		}
+		w.proxies = append(w.proxies, p)
+		endpoint = "tcp://" + p.address()
+	}
+	p, err := w.open(kind, name, o, set)
+	if err != nil {
+		return nil, err
+	}
+	w.parties = append(w.parties, p)
+	return p, p.Connect(endpoint)
+}
+
+// flow adds what one says to another to the model.
+func (w *world) flow(from, to *party, p promises) *flow {
+	return w.flowOf(flowID(len(w.flows)+1), from, to, p)
+}
+
+// flowOf is flow for what several receive.
+func (w *world) flowOf(id flowID, from, to *party, p promises) *flow {
+	f := newFlow(id, from.name+" to "+to.name, p, &w.verdict)
+	f.from = from.self
+	w.flows = append(w.flows, f)
+	return f
+}
+
+// close ends everything and returns when it has.
+func (w *world) close() {
+	w.stop()
+	var all sync.WaitGroup
+	for _, p := range w.parties {
+		all.Go(func() { p.transport.Close() })
+	}
+	all.Go(w.attack.close)
+	all.Wait()
+	for _, p := range w.proxies {
+		p.close()
+	}
+	w.all.Wait()
+}
