@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Root's PATH under sudo usually lacks the place where Go is.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH")
 
-.PHONY: build demo demo-relay demo-down test fuzz bench profile generate lint clean model proof
+.PHONY: build demo demo-relay demo-down test fuzz chaos bench profile generate lint clean model proof
 
 build:
 	tools/setup go
@@ -39,6 +39,12 @@ test: need-root
 fuzz:
 	tools/setup go
 	tools/fuzz $(or $(EXECS),10000000)
+
+# The sockets while connections are cut, stalled, delayed and altered all the time, for MINUTES=10; SEED=n
+# brings back the faults of another run. `make test` has half a minute of it.
+chaos:
+	tools/setup go
+	go run ./tools/chaos -minutes $(or $(MINUTES),10) -seed $(or $(SEED),0)
 
 # Everything that perf/README.md explains: ratios to rivals and to the machine's limits, in one table at
 # the end. About 25 minutes. ONLY="paths zmq" measures parts of it, ROUNDS=n more or less often.
