@@ -171,7 +171,7 @@ func (p *player) req(address string, size, count int) error {
 		return nil
 	}
 	var a allocations
-	for i := -20; i < count; i++ { // the first ones set the connection up
+	for i := -warm; i < count; i++ { // the first ones set the connection up
 		time.Sleep(time.Millisecond)
 		start := time.Now()
 		if err := ask(body); err != nil {
@@ -303,13 +303,13 @@ func (s *subscriber) receive(probed func()) {
 }
 
 // allocations counts messages, and what the process allocates for each one once the
-// first hundred have made queues and pools what they need to be.
+// first twenty have made queues and pools what they need to be.
 type allocations struct {
 	messages int
 	before   runtime.MemStats
 }
 
-const warm = 100
+const warm = 20
 
 func (a *allocations) count() {
 	if a.messages++; a.messages == warm {

@@ -51,12 +51,8 @@ func (a *attackers) surround(w *world, kind qzmq.SocketType, p *party) error {
 	}
 	double, err := a.socket(w, kind, p.self)
 	if err == nil {
-		err = double.Bind("tcp://127.0.0.1:*")
+		double.endpoint, err = double.listen()
 	}
-	if err != nil {
-		return err
-	}
-	last, err := double.GetOption("last_endpoint")
 	if err != nil {
 		return err
 	}
@@ -65,7 +61,7 @@ func (a *attackers) surround(w *world, kind qzmq.SocketType, p *party) error {
 		return err
 	}
 	a.listeners = append(a.listeners, plain)
-	a.pretend[p] = []string{last.(string)[len("tcp://"):], plain.Addr().String()}
+	a.pretend[p] = []string{double.endpoint[len("tcp://"):], plain.Addr().String()}
 	a.all.Go(func() { a.pretendPlain(w, plain, kind) })
 	a.all.Go(func() { a.callPlain(w, p.endpoint[len("tcp://"):], partner[kind]) })
 	return nil

@@ -125,8 +125,23 @@ func (w *world) darken() {
 	}
 }
 
-// careful is a time in which nothing may be lost.
+// careful is a time in which nothing may be lost. It is spent again when the process
+// has stood still for so long that heartbeats were missed.
 func (w *world) careful() {
+	for w.spend() > 0 && time.Duration(w.stood.Load()) > beatMissed/2 {
+		for _, f := range w.flows {
+			f.forgive()
+		}
+		time.Sleep(noticed)
+	}
+	for _, f := range w.flows {
+		f.settle()
+	}
+}
+
+// spend lets time pass, and gives how much of what is owed has not come.
+func (w *world) spend() (missing int) {
+	w.stood.Store(0)
 	w.going.Lock()
 	for _, f := range w.flows {
 		f.mark()
@@ -139,17 +154,15 @@ func (w *world) careful() {
 		f.call()
 	}
 	for end := time.Now().Add(delivery); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		left := 0
+		missing = 0
 		for _, f := range w.flows {
-			left += len(f.outstanding())
+			missing += len(f.outstanding())
 		}
-		if left == 0 {
+		if missing == 0 {
 			break
 		}
 	}
-	for _, f := range w.flows {
-		f.settle()
-	}
+	return missing
 }
 
 // report says what has happened.

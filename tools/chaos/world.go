@@ -25,8 +25,8 @@ type world struct {
 	parties []*party
 	flows   []*flow
 	streams []*stream
-	bound   map[qzmq.SocketType][]*party
 	attack  attackers
+	stood   atomic.Int64 // nanoseconds, the longest time for which the process has stood still
 
 	// going is held while something is sent, and by who wants that nothing is.
 	going sync.RWMutex
@@ -42,6 +42,7 @@ type world struct {
 const (
 	beat       = 200 * time.Millisecond
 	beatMissed = 2 * time.Second // a connection that says nothing for so long is over
+	longBeat   = time.Minute     // but not where nobody touches it
 	shake      = 2 * time.Second
 	reconnect  = 20 * time.Millisecond
 	atMost     = 200 * time.Millisecond // between two attempts to connect
@@ -49,9 +50,21 @@ const (
 )
 
 func newWorld(seed uint64, plain bool) *world {
-	w := &world{author: author{seed}, seed: seed, plain: plain, known: map[qzmq.Fingerprint]bool{}, bound: map[qzmq.SocketType][]*party{}}
+	w := &world{author: author{seed}, seed: seed, plain: plain, known: map[qzmq.Fingerprint]bool{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
+	w.all.Go(w.clock)
 	return w
+}
+
+// clock measures for how long the process stands still: a machine that has no time for
+// it makes connections end, whose heartbeats come too late.
+func (w *world) clock() {
+	for last := time.Now(); w.ctx.Err() == nil; {
+		w.sleep(20 * time.Millisecond)
+		now := time.Now()
+		w.stood.Store(max(w.stood.Load(), int64(now.Sub(last))))
+		last = now
+	}
 }
 
 // party is a socket with an identity of its own.
@@ -60,7 +73,8 @@ type party struct {
 	name      string
 	transport qzmq.Transport
 	self      qzmq.Fingerprint
-	endpoint  string // where it is bound
+	endpoint  string // where it is bound, for who comes through a proxy
+	direct    string // and for who does not
 }
 
 // options are those of who may in, or of an attacker.
@@ -124,17 +138,29 @@ func (w *world) bind(kind qzmq.SocketType, set map[string]any) (*party, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Bind("tcp://127.0.0.1:*"); err != nil {
+	if p.endpoint, err = p.listen(); err != nil {
 		return nil, err
+	}
+	if err := p.SetOption("heartbeat_timeout", longBeat); err != nil {
+		return nil, err
+	}
+	if p.direct, err = p.listen(); err != nil {
+		return nil, err
+	}
+	w.parties = append(w.parties, p)
+	return p, w.attack.surround(w, kind, p)
+}
+
+// listen binds to a port of the loopback, and gives the endpoint.
+func (p *party) listen() (string, error) {
+	if err := p.Bind("tcp://127.0.0.1:*"); err != nil {
+		return "", err
 	}
 	last, err := p.GetOption("last_endpoint")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	p.endpoint = last.(string)
-	w.parties = append(w.parties, p)
-	w.bound[kind] = append(w.bound[kind], p)
-	return p, w.attack.surround(w, kind, p)
+	return last.(string), nil
 }
 
 // connect makes a socket that connects to another one, through a proxy or directly.
@@ -145,7 +171,7 @@ func (w *world) connect(kind qzmq.SocketType, to *party, through bool, set map[s
 	}
 	o.Peer = to.self
 	name := fmt.Sprintf("%v %d, direct", kind, len(w.parties))
-	endpoint := to.endpoint
+	endpoint := to.direct
 	if through {
 		name = fmt.Sprintf("%v %d", kind, len(w.parties))
 		p, err := startProxy(len(w.proxies), w.seed, &w.sky, &w.counts, to.endpoint[len("tcp://"):], w.attack.impostors(to))
@@ -160,7 +186,22 @@ func (w *world) connect(kind qzmq.SocketType, to *party, through bool, set map[s
 		return nil, err
 	}
 	w.parties = append(w.parties, p)
+	if !through {
+		if err := p.SetOption("heartbeat_timeout", longBeat); err != nil {
+			return nil, err
+		}
+		w.all.Go(func() { w.watch(p) })
+	}
 	return p, p.Connect(endpoint)
+}
+
+// watch sees that a connection stays that nobody touches.
+func (w *world) watch(p *party) {
+	for e := range p.Monitor() {
+		if (e.Kind == qzmq.EventDisconnected || e.Kind == qzmq.EventHandshakeFailed) && w.ctx.Err() == nil {
+			w.verdict.against(p.name, "%v, though nobody touches the connection: %v", e.Kind, e.Err)
+		}
+	}
 }
 
 // flow adds what one says to another to the model.
