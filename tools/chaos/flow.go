@@ -23,6 +23,8 @@ type promises struct {
 	gapless bool
 	// lossless: everything comes. It holds where nobody touches the connection.
 	lossless bool
+	// steady: messages keep coming, whatever happens to other peers of the same socket.
+	steady bool
 }
 
 // flow is the model of what one sender says to one receiver: what was sent, what has

@@ -30,7 +30,7 @@ func TestModelFindsWhatIsWrong(t *testing.T) {
 		came []came
 		want string // "" for nothing
 	}{
-		{name: "everything in order", promises: promises{true, true}, sent: 3, came: run("a", 1, 2, 3)},
+		{name: "everything in order", promises: promises{gapless: true, lossless: true}, sent: 3, came: run("a", 1, 2, 3)},
 		{name: "the end of a connection is lost", promises: promises{gapless: true}, sent: 6, came: append(run("a", 1, 2), run("b", 5, 6)...)},
 		{name: "an old connection is read late", sent: 4, came: append(run("b", 3, 4), run("a", 1, 2)...)},
 		{name: "gaps where they may be", sent: 9, came: run("a", 1, 4, 9)},

@@ -20,14 +20,16 @@ func (w *world) build() error {
 }
 
 // kept is what is promised of a Connect that is the only one of its socket.
-func kept(through bool) promises { return promises{gapless: true, lossless: !through} }
+func kept(through bool) promises {
+	return promises{gapless: true, lossless: !through, steady: !through}
+}
 
 // dropped is what is promised where the pattern drops for who is away.
-func dropped(through bool) promises { return promises{lossless: !through} }
+func dropped(through bool) promises { return promises{lossless: !through, steady: !through} }
 
 // published is what is promised to a subscriber: everything from the first message on
 // that it hears, if nobody disturbs it and it is not slow.
-func published(through bool) promises { return promises{gapless: !through} }
+func published(through bool) promises { return promises{gapless: !through, steady: !through} }
 
 // pipeline: several PUSH connect to a PULL.
 func (w *world) pipeline() error {
@@ -56,7 +58,7 @@ func (w *world) fanOut() error {
 	if err != nil {
 		return err
 	}
-	f := newFlow(flowID(len(w.flows)+1), push.name+" to PULL", promises{}, &w.verdict)
+	f := newFlow(flowID(len(w.flows)+1), push.name+" to PULL", promises{steady: true}, &w.verdict)
 	f.from = push.self
 	w.flows = append(w.flows, f)
 	for _, through := range []bool{true, false} {

@@ -67,8 +67,7 @@ func (w *world) live(p plan, out io.Writer) {
 	began := time.Now()
 	w.recover(out, "everything connects")
 	for round := 1; ; round++ {
-		w.sky.Store(int32(storm))
-		time.Sleep(p.storm)
+		w.rage(p.storm)
 		w.darken()
 		w.sky.Store(int32(calm))
 		w.recover(out, fmt.Sprintf("%v, storm %d is over", time.Since(began).Round(time.Second), round))
@@ -101,6 +100,23 @@ func (w *world) recover(out io.Writer, when string) {
 		w.verdict.against(f.name, "nothing comes for %v in calm weather", recovery)
 	}
 	fmt.Fprintf(out, "%s: everything flows after %v\n", when, time.Since(began).Round(time.Millisecond))
+}
+
+// rage is a storm, in the second half of which those must be heard whom it leaves alone.
+func (w *world) rage(d time.Duration) {
+	w.sky.Store(int32(storm))
+	time.Sleep(d / 2)
+	w.stood.Store(0)
+	then := map[*flow]uint64{}
+	for _, f := range w.flows {
+		_, then[f] = f.counts()
+	}
+	time.Sleep(d / 2)
+	for f, n := range then {
+		if _, now := f.counts(); f.steady && now == n && time.Duration(w.stood.Load()) < beatMissed/2 {
+			w.verdict.against(f.name, "nothing has come for %v, because of what happens to others", d/2)
+		}
+	}
 }
 
 // darken is a blackout.
