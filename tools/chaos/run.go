@@ -144,19 +144,14 @@ func (w *world) darken() {
 // careful is a time in which nothing may be lost. It is spent again when the process
 // has stood still for so long that heartbeats were missed.
 func (w *world) careful() {
-	for w.spend() > 0 && time.Duration(w.stood.Load()) > beatMissed/2 {
-		for _, f := range w.flows {
-			f.forgive()
-		}
+	for !w.spend() {
 		time.Sleep(noticed)
-	}
-	for _, f := range w.flows {
-		f.settle()
 	}
 }
 
-// spend lets time pass, and gives how much of what is owed has not come.
-func (w *world) spend() (missing int) {
+// spend lets time pass and holds every flow to account for it, while nothing new is
+// sent. It is false when the process has stood still, and messages are missing.
+func (w *world) spend() bool {
 	w.stood.Store(0)
 	w.going.Lock()
 	for _, f := range w.flows {
@@ -169,6 +164,7 @@ func (w *world) spend() (missing int) {
 	for _, f := range w.flows {
 		f.call()
 	}
+	missing := 0
 	for end := time.Now().Add(delivery); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		missing = 0
 		for _, f := range w.flows {
@@ -178,7 +174,15 @@ func (w *world) spend() (missing int) {
 			break
 		}
 	}
-	return missing
+	still := missing > 0 && time.Duration(w.stood.Load()) > beatMissed/2
+	for _, f := range w.flows {
+		if still {
+			f.forgive()
+		} else {
+			f.settle()
+		}
+	}
+	return !still
 }
 
 // report says what has happened.
