@@ -28,9 +28,9 @@ type reserve struct {
 
 const (
 	lookTime     = 100 * time.Millisecond
-	leastReserve = 4 << 20 // the collector does not run for less
-	mostReserve  = 64 << 20
-	mostIdle     = 20 // looks, until it is let go of
+	leastReserve = 4 << 20  // the collector does not run for less
+	mostReserve  = 16 << 20 // more would only be colder in the caches
+	mostIdle     = 20       // looks, until it is let go of
 )
 
 // watch is called whenever something was received.

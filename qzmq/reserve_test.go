@@ -14,7 +14,7 @@ func TestReserveFollowsTraffic(t *testing.T) {
 		each, wants int // bytes in a tenth of a second, of the reserve
 	}{
 		{"little", 1 << 20, 0},
-		{"much", 20 << 20, 20 << 20},
+		{"much", 10 << 20, 10 << 20},
 		{"more than there is for anybody", 1 << 30, mostReserve},
 	} {
 		t.Run(c.name, func(t *testing.T) {
