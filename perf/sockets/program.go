@@ -26,7 +26,7 @@ func beProgram(args []string) int {
 
 func play(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: DIR PART ...")
+		return errors.New("usage: DIR PART ARGUMENTS")
 	}
 	l := library{dir: args[0]}
 	switch args = args[1:]; {

@@ -153,12 +153,19 @@ func (m *progress) messages(b []byte, o *Options) (n, count int, err error) {
 }
 
 // gathered is a message that comes in more than one piece, in the form of a plain
-// connection.
-type gathered struct{ wire []byte }
+// connection. Its first bytes stand in room of their own until a frame comes that tells
+// how large it is: an envelope costs no allocation besides that of its message.
+type gathered struct {
+	wire []byte
+	room [64]byte
+}
 
 // take adds a piece, and gives the message when it is complete. What has come was
 // held to the limits before.
 func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
+	if g.wire == nil {
+		g.wire = g.room[:0]
+	}
 	need := len(g.wire) + len(body)
 	if p.flags&rest == 0 {
 		need += maxHeaderLen
@@ -181,6 +188,9 @@ func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
 		return nil
 	}
 	whole := g.wire
+	if cap(whole) == len(g.room) { // it is there still: what has grown is larger
+		whole = bytes.Clone(whole)
+	}
 	g.wire = nil
 	return whole
 }

@@ -65,3 +65,29 @@ func TestMessages(t *testing.T) {
 		check(t, func(runs [][]byte) error { return a.WriteMessages(append([][]byte(nil), runs...)) }, b.ReadMessages)
 	})
 }
+
+// A message that comes in pieces, with an envelope before it, takes memory once, and
+// that is nobody else's.
+func TestGatheredTakesMemoryOnce(t *testing.T) {
+	var g gathered
+	body := bytes.Repeat([]byte("body"), 15<<10)
+	large := func() []byte {
+		g.take(piece{flags: More}, nil, mostAtOnceKnown)
+		g.take(piece{flags: cut, total: uint64(len(body) + 4)}, body, mostAtOnceKnown)
+		return g.take(piece{flags: rest, total: uint64(len(body) + 4)}, body[:4], mostAtOnceKnown)
+	}
+	small := func() []byte {
+		g.take(piece{flags: More}, nil, mostAtOnceKnown)
+		return g.take(piece{total: 4}, body[:4], mostAtOnceKnown)
+	}
+	for name, gather := range map[string]func() []byte{"large": large, "small": small} {
+		first := gather()
+		kept := bytes.Clone(first)
+		if n := testing.AllocsPerRun(100, func() { gather() }); n != 1 {
+			t.Errorf("a %s message takes memory %v times", name, n)
+		}
+		if !bytes.Equal(first, kept) || !bytes.HasSuffix(first, body[:4]) || first[0] != byte(More) {
+			t.Errorf("a %s message is not what it was", name)
+		}
+	}
+}
