@@ -47,7 +47,7 @@ chaos:
 	go run ./tools/chaos -minutes $(or $(MINUTES),10) -seed $(or $(SEED),0)
 
 # Everything that perf/README.md explains: ratios to rivals and to the machine's limits, in one table at
-# the end. About 25 minutes. ONLY="paths zmq" measures parts of it, ROUNDS=n more or less often.
+# the end. About 40 minutes. ONLY="paths zmq" measures parts of it, ROUNDS=n more or less often.
 bench: need-root
 	$(AS_ROOT) tools/setup bench
 	-$(AS_ROOT) tools/setup rivals
