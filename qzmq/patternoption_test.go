@@ -193,6 +193,7 @@ func TestPairTakesOne(t *testing.T) {
 	send(t, x, "still")
 	expect(t, y, "still")
 	y.Close()
+	awaitEvent(t, events, EventDisconnected) // until then another one is turned away
 	w := open(t, a, PAIR)
 	connect(t, w, url)
 	send(t, w, "w")
