@@ -46,6 +46,10 @@ func TestRelayKeys(t *testing.T) {
 	if !ok {
 		t.Fatalf("nothing is served:\n%s%s", nearLog, farLog)
 	}
+	// What is served first is counted a moment later.
+	for end := time.Now().Add(5 * time.Second); len(far.list()[0].Stats().Peers) == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	if n := far.list()[0].Stats().Peers; len(n) != 1 || n[0].Peer != caller.Fingerprint() || far.show()[0].Peers[0].Name != "trader" {
 		t.Errorf("the caller is %+v", far.show())
 	}
