@@ -2,14 +2,13 @@ package qzmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
 // endpoint is where a socket binds or connects:
@@ -86,7 +85,7 @@ func keepAlive() net.KeepAliveConfig {
 
 func (e endpoint) listen(ctx context.Context) (net.Listener, error) {
 	if e.network == "unix" {
-		if err := removeStale(e.address); err != nil {
+		if err := zmtp.RemoveStale(e.address); err != nil {
 			return nil, fmt.Errorf("qzmq: bind %v: %w", e, err)
 		}
 	}
@@ -109,31 +108,4 @@ func (e endpoint) bound(l net.Listener) endpoint {
 func (e endpoint) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive()}
 	return d.DialContext(ctx, e.network, e.address)
-}
-
-// removeStale removes the socket that a process has left which is no more. One that is
-// in use stays, and so does any other file.
-func removeStale(path string) error {
-	if strings.HasPrefix(path, "@") {
-		return nil
-	}
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != os.ModeSocket {
-		return fmt.Errorf("%s is there already and is no socket", path)
-	}
-	nc, err := net.Dial("unix", path)
-	if err == nil {
-		nc.Close()
-		return syscall.EADDRINUSE
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }

@@ -2,14 +2,13 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp"
 )
 
 // Endpoint is where a relay listens or connects, as a URL:
@@ -83,7 +82,7 @@ func keepAlive() net.KeepAliveConfig {
 
 func (e Endpoint) listen(ctx context.Context) (net.Listener, error) {
 	if e.Network == "unix" {
-		if err := removeStale(e.Address); err != nil {
+		if err := zmtp.RemoveStale(e.Address); err != nil {
 			return nil, err
 		}
 	}
@@ -101,30 +100,3 @@ func (e Endpoint) dial(ctx context.Context) (net.Conn, error) {
 }
 
 const dialTimeout = 5 * time.Second
-
-// removeStale removes the socket that a process has left which is no more. One that
-// is in use stays, and so does any other file.
-func removeStale(path string) error {
-	if strings.HasPrefix(path, "@") {
-		return nil
-	}
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != os.ModeSocket {
-		return fmt.Errorf("%s is there already and is no socket", path)
-	}
-	nc, err := net.Dial("unix", path)
-	if err == nil {
-		nc.Close()
-		return fmt.Errorf("%s: %w", path, syscall.EADDRINUSE)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
-}
