@@ -27,3 +27,14 @@ func TestBestIO(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryOf(t *testing.T) {
+	for _, test := range []struct {
+		zeroCopy, sockets int
+		want              string
+	}{{0, 0, ""}, {0, 2, "copy"}, {1, 2, "mixed"}, {2, 2, "zero copy"}} {
+		if got := memoryOf(test.zeroCopy, test.sockets); got != test.want {
+			t.Errorf("%d of %d sockets: %q, want %q", test.zeroCopy, test.sockets, got, test.want)
+		}
+	}
+}

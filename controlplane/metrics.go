@@ -58,6 +58,7 @@ type collector struct{ g *gateway }
 var (
 	queueLabels = []string{"queue", "direction"}
 	linkLabels  = []string{"link", "direction"}
+	ioLabels    = []string{"interface", "configured", "io", "memory", "because"}
 
 	queuePackets = desc("queue_packets_total", "Records sealed (out) and opened (in).", queueLabels...)
 	queueBytes   = desc("queue_bytes_total", "Bytes of inner packets sealed (out) and opened (in).", queueLabels...)
@@ -88,8 +89,8 @@ var (
 
 	aeadInfo = desc("aead_provider_info", "What seals and opens; always 1.", "provider")
 
-	insideIO     = desc("inside_io_info", "How packets are exchanged with the inside; always 1.", "interface", "io", "because")
-	outsideIO    = desc("outside_io_info", "How packets are exchanged with the outside; always 1.", "interface", "io", "because")
+	insideIO     = desc("inside_io_info", "How packets are exchanged with the inside; always 1.", ioLabels...)
+	outsideIO    = desc("outside_io_info", "How packets are exchanged with the outside; always 1.", ioLabels...)
 	socketInfo   = desc("socket_info", "How each AF_XDP socket works; always 1.", "interface", "side", "queue", "attach", "zero_copy", "need_wakeup", "huge_pages", "max_frame")
 	workerCPU    = desc("worker_cpu", "The CPU that a worker keeps to; absent where the scheduler chooses.", "queue")
 	socketEvents = desc("socket_events_total", "What happened to each AF_XDP or packet socket.", "side", "queue", "event")
@@ -171,7 +172,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(workerCPU, float64(cpu), strconv.Itoa(i))
 	}
 	for i, side := range c.g.interfaces.sides() {
-		gauge([]*prometheus.Desc{insideIO, outsideIO}[i], 1, side.device, string(side.io), side.why)
+		gauge([]*prometheus.Desc{insideIO, outsideIO}[i], 1, side.device, string(side.asked), string(side.io), side.memory(), side.why)
 		for i, s := range side.xsk {
 			c.socket(out, side.name, i, s, side.mode)
 		}

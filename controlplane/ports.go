@@ -19,6 +19,7 @@ import (
 type ports struct {
 	name   string // inside or outside
 	device string
+	asked  IO     // by the configuration
 	io     IO     // in force: IOXDP or IOSuperframe
 	why    string // that it was chosen
 	mode   string // where its program runs: native, generic or tcx
@@ -43,7 +44,7 @@ func isVirtual(driver string) bool {
 
 // choose says how the side's packets are exchanged, and why.
 func (s *ports) choose(asked IO, wanted ZeroCopyMode) error {
-	if asked != IOAuto {
+	if s.asked = asked; asked != IOAuto {
 		s.io, s.why = asked, "configured"
 		return nil
 	}
@@ -141,6 +142,30 @@ func (s *ports) openSuper(program interface {
 	c.Interface, c.Filter = s.device, program.Filter()
 	s.super, err = superframe.Open(c)
 	return err
+}
+
+// memory says what xdp has come to: whether the driver works in the sockets' memory or
+// copies. Super-frames have no such choice.
+func (s *ports) memory() string {
+	zeroCopy := 0
+	for _, one := range s.xsk {
+		if one.Info().ZeroCopy {
+			zeroCopy++
+		}
+	}
+	return memoryOf(zeroCopy, len(s.xsk))
+}
+
+func memoryOf(zeroCopy, sockets int) string {
+	switch {
+	case sockets == 0:
+		return ""
+	case zeroCopy == 0:
+		return "copy"
+	case zeroCopy < sockets: // each queue is asked for by itself
+		return "mixed"
+	}
+	return "zero copy"
 }
 
 // port is what both kinds of socket are.

@@ -127,24 +127,28 @@ type ExitStatus struct {
 	Bytes   uint64 `json:"bytes"` // of whole frames
 }
 
-// FeatureStatus is what is in force, whatever was asked for.
+// FeatureStatus is what is in force, and where that is not what was asked for, both.
 type FeatureStatus struct {
-	AEADProvider     string         `json:"aead_provider"`
-	AEADFault        string         `json:"aead_fault"` // why that is not the faster one that this processor has; else empty
-	InsideIO         string         `json:"inside_io"`  // xdp or superframe
-	InsideIOBecause  string         `json:"inside_io_because"`
-	OutsideIO        string         `json:"outside_io"` // as inside_io
-	OutsideIOBecause string         `json:"outside_io_because"`
-	UDPChecksum      bool           `json:"udp_checksum"`  // outer UDP checksums are computed
-	ShareRecords     bool           `json:"share_records"` // offered to peers
-	Workers          int            `json:"workers"`
-	WorkerCPUs       []int          `json:"worker_cpus"` // by queue; empty: the scheduler chooses
-	GoVersion        string         `json:"go_version"`
-	Kernel           string         `json:"kernel"`
-	Architecture     string         `json:"architecture"`
-	CPUs             int            `json:"cpus"`         // that this process may use
-	CPUFeatures      []string       `json:"cpu_features"` // those that ciphers use
-	Sockets          []SocketStatus `json:"sockets"`
+	AEADProvider        string         `json:"aead_provider"`
+	AEADFault           string         `json:"aead_fault"`           // why that is not the faster one that this processor has; else empty
+	InsideIOConfigured  string         `json:"inside_io_configured"` // auto, xdp or superframe
+	InsideIO            string         `json:"inside_io"`            // xdp or superframe
+	InsideIOBecause     string         `json:"inside_io_because"`
+	InsideIOMemory      string         `json:"inside_io_memory"`      // of xdp: zero copy, copy, or mixed where queues differ; else empty
+	OutsideIOConfigured string         `json:"outside_io_configured"` // these four as those of the inside
+	OutsideIO           string         `json:"outside_io"`
+	OutsideIOBecause    string         `json:"outside_io_because"`
+	OutsideIOMemory     string         `json:"outside_io_memory"`
+	UDPChecksum         bool           `json:"udp_checksum"`  // outer UDP checksums are computed
+	ShareRecords        bool           `json:"share_records"` // offered to peers
+	Workers             int            `json:"workers"`
+	WorkerCPUs          []int          `json:"worker_cpus"` // by queue; empty: the scheduler chooses
+	GoVersion           string         `json:"go_version"`
+	Kernel              string         `json:"kernel"`
+	Architecture        string         `json:"architecture"`
+	CPUs                int            `json:"cpus"`         // that this process may use
+	CPUFeatures         []string       `json:"cpu_features"` // those that ciphers use
+	Sockets             []SocketStatus `json:"sockets"`
 }
 
 // SocketStatus is one socket: how it works, and what it has lost before a worker saw

@@ -129,10 +129,12 @@ func sessionName(id uint32) string { return fmt.Sprintf("%08x", id) }
 func (g *gateway) features() (FeatureStatus, error) {
 	c := &g.cfg.Gateway
 	provider, fault := record.Provider()
+	inside, outside := &g.interfaces.inside, &g.interfaces.outside
 	out := FeatureStatus{
-		AEADProvider: provider, InsideIO: string(g.interfaces.inside.io), InsideIOBecause: g.interfaces.inside.why,
-		OutsideIO: string(g.interfaces.outside.io), OutsideIOBecause: g.interfaces.outside.why,
-		UDPChecksum: c.Outside.UDPChecksum || c.Outside.Address.Is6() || g.interfaces.outside.io == IOSuperframe, ShareRecords: c.ShareRecords,
+		AEADProvider:       provider,
+		InsideIOConfigured: string(inside.asked), InsideIO: string(inside.io), InsideIOBecause: inside.why, InsideIOMemory: inside.memory(),
+		OutsideIOConfigured: string(outside.asked), OutsideIO: string(outside.io), OutsideIOBecause: outside.why, OutsideIOMemory: outside.memory(),
+		UDPChecksum: c.Outside.UDPChecksum || c.Outside.Address.Is6() || outside.io == IOSuperframe, ShareRecords: c.ShareRecords,
 		Workers: g.engine.Streams(), GoVersion: runtime.Version(), Architecture: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), CPUFeatures: cpuFeatures(), WorkerCPUs: append([]int{}, g.interfaces.cpus...), Sockets: []SocketStatus{},
 	}

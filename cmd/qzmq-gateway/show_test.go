@@ -239,8 +239,14 @@ func TestShowSuperframes(t *testing.T) {
 	if n := len(s.Queues); s.Features.InsideIO != "superframe" || kinds["inside packet"] != n || kinds["outside af_xdp"] != n || received == 0 {
 		t.Errorf("inside %s, sockets %v, %d packets received", s.Features.InsideIO, kinds, received)
 	}
-	if text := b.shown(siteA, "show", "features"); !strings.Contains(text, "superframe, configured") {
-		t.Errorf("\n%s", text)
+	text := b.shown(siteA, "show", "features")
+	for _, want := range []string{`inside +superframe +superframe +- +configured`, `outside +xdp +xdp +copy +configured`} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if n := a.metrics().sum("qzmq_outside_io_info", `configured="xdp"`, `io="xdp"`, `memory="copy"`); n != 1 {
+		t.Errorf("the metric of the outside's io is %v", n)
 	}
 	a.reloaded("configuration reloaded")
 	if !b.ping("host-a", hostB4) {

@@ -34,7 +34,7 @@ func TestSuperframes(t *testing.T) {
 	b.offloads("on", "host-a", "host-b", "gw-a", "gw-b")
 	a, z := b.linked(autoIO)
 	for _, d := range []*daemon{a, z} {
-		if n := d.metrics().sum("qzmq_inside_io_info", `io="superframe"`, `because="virtual driver veth"`); n != 1 {
+		if n := d.metrics().sum("qzmq_inside_io_info", `configured="auto"`, `io="superframe"`, `memory=""`, `because="virtual driver veth"`); n != 1 {
 			t.Errorf("gateway %s does not show the way of its inside", d.at.name)
 		}
 		if len(d.out.lines("gateway started", "inside_io=superframe", "virtual driver veth")) != 1 {

@@ -113,12 +113,14 @@ cpus           2, amd64
 cpu features   aes avx2
 aead provider  standard
 aead fault     a self-test has failed
-inside io      xdp, configured
-outside io     superframe, virtual driver veth
 workers        2
 worker cpus    1 3
 udp checksums  no
 share records  yes
+
+PORT     IO CONFIGURED  IN FORCE    MEMORY  BECAUSE
+inside   xdp            xdp         copy    configured
+outside  auto           superframe  -       virtual driver veth
 
 SOCKET  KIND    INTERFACE  QUEUE  ATTACHED  ZERO COPY  NEED WAKEUP  HUGE PAGES  MULTI BUFFER  BUSY POLL  RING ENTRIES  CHUNK   LARGEST FRAME  SEND BUDGET
 inside  af_xdp  eth1       0      native    no         yes          no          yes           50 us      4096          4096 B  3840 B         256

@@ -123,11 +123,14 @@ func features(s *controlplane.Status) string {
 	rows := []string{
 		row("version", s.Version), row("go", f.GoVersion), row("kernel", f.Kernel),
 		row("cpus", fmt.Sprintf("%d, %s", f.CPUs, f.Architecture)), row("cpu features", strings.Join(f.CPUFeatures, " ")),
-		row("aead provider", f.AEADProvider), row("aead fault", f.AEADFault), row("inside io", f.InsideIO+", "+f.InsideIOBecause), row("outside io", f.OutsideIO+", "+f.OutsideIOBecause),
+		row("aead provider", f.AEADProvider), row("aead fault", f.AEADFault),
 		row("workers", f.Workers), row("worker cpus", numbers(f.WorkerCPUs)),
 		row("udp checksums", yes(f.UDPChecksum)), row("share records", yes(f.ShareRecords)),
 	}
-	out := table("FEATURE\tIN FORCE", rows)
+	out := table("FEATURE\tIN FORCE", rows) + "\n" + table("PORT\tIO CONFIGURED\tIN FORCE\tMEMORY\tBECAUSE", []string{
+		row("inside", f.InsideIOConfigured, f.InsideIO, f.InsideIOMemory, f.InsideIOBecause),
+		row("outside", f.OutsideIOConfigured, f.OutsideIO, f.OutsideIOMemory, f.OutsideIOBecause),
+	})
 	rows = nil
 	for _, k := range f.Sockets {
 		poll := "off"
