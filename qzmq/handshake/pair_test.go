@@ -150,6 +150,8 @@ func (w refused) check(t testing.TB, name string, reply []byte, done *Session, e
 		t.Fatalf("%s: error %v is no *Error", name, err)
 	case w.reason != nil && !errors.Is(err, w.reason):
 		t.Fatalf("%s: error %v, want %v", name, err, w.reason)
+	case w.reason == nil && e.Alert == AlertInternal: // what has no name of ours
+		t.Fatalf("%s: error %v is none of the peer's", name, err)
 	case AlertFor(err) != w.told:
 		t.Fatalf("%s: tells %v, want %v (%v)", name, AlertFor(err), w.told, err)
 	case errors.Is(err, ErrSilent) != w.silent:

@@ -336,7 +336,7 @@ func TestResumptionTampered(t *testing.T) {
 	p.withTickets()
 	p.finish()
 	for _, s := range stages(p) {
-		flips(s.msg, func(at int, m []byte) {
+		flipsInTurns(t, s.msg, func(at int, m []byte) {
 			reply, done, err := s.handle(m)
 			s.want.check(t, s.name, reply, done, err)
 		})
