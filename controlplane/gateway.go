@@ -28,9 +28,7 @@ import (
 // keyLog, for debugging, gets the keys of all that is carried; nil for no such thing.
 // Each configuration from reloads takes the place of the one in force, if it can.
 func Run(ctx context.Context, cfg *Config, log *slog.Logger, keyLog io.Writer, reloads <-chan *Config) (err error) {
-	for _, err := range keepMemory() {
-		log.Warn("keys are less safe in memory than they could be", "reason", err)
-	}
+	guardMemory(log)
 	g, err := start(cfg, log, keyLog)
 	if err != nil {
 		return err

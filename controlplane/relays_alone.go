@@ -53,6 +53,7 @@ func (r *RelayAlone) Admit(caller string) error {
 // names it.
 func (r RelayAlone) Run(ctx context.Context, log *slog.Logger, reloads <-chan os.Signal) error {
 	r.Name = "relay"
+	guardMemory(log)
 	cfg, id, a, err := r.read()
 	if err == nil {
 		err = r.unborne(a)

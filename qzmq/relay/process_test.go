@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -221,12 +222,18 @@ func (c *chain) startFar()  { c.far = startRelay(c.t, c.farFlags) }
 func startRelay(t testing.TB, flags []string) *process {
 	t.Helper()
 	p := spawn(t, exec.Command("qzmqctl", flags...))
+	p.started()
+	return p
+}
+
+// started waits until a relay has.
+func (p *process) started() {
+	p.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !strings.Contains(p.stderr(), "relay started"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%v has not started: %s", flags, p.stderr())
+			p.t.Fatalf("%v has not started: %s", p.cmd.Args, p.stderr())
 		}
 	}
-	return p
 }
 
 // python runs a case of testdata/programs.py, which is written with libzmq and knows
@@ -240,4 +247,30 @@ func (c *chain) python(name string, args ...string) *process {
 func (c *chain) passes(within time.Duration, name string, args ...string) {
 	c.t.Helper()
 	c.python(name, args...).await("passed", within)
+}
+
+// What a relay holds does not get to the disk: no core dump, no swap where it may lock
+// memory, and it says so if it may not.
+func TestMemoryIsKept(t *testing.T) {
+	c := newChain(t, "ipc")
+	for _, under := range []string{"env", "setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock"} {
+		c.near.kill()
+		args := append(strings.Fields(under), append([]string{"qzmqctl"}, c.nearFlags...)...)
+		c.near = spawn(t, exec.Command(args[0], args[1:]...))
+		c.near.started()
+		limits, err1 := os.ReadFile(fmt.Sprintf("/proc/%d/limits", c.near.cmd.Process.Pid))
+		status, err2 := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.near.cmd.Process.Pid))
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if !regexp.MustCompile(`Max core file size +0 +0 `).Match(limits) {
+			t.Errorf("%s: core dumps are possible:\n%s", under, limits)
+		}
+		locked := !regexp.MustCompile(`VmLck:\s+0 kB`).Match(status)
+		said := strings.Count(c.near.stderr(), "keys are less safe in memory")
+		if limited := said == 1 && strings.Contains(c.near.stderr(), "CAP_IPC_LOCK"); locked == limited || said > 1 || under == "env" && !locked {
+			t.Errorf("%s: locked %v, said:\n%s", under, locked, c.near.stderr())
+		}
+	}
+	c.passes(40*time.Second, "pair", "REQ/REP", "second")
 }
