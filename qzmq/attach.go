@@ -118,9 +118,9 @@ func (s *socket) leave(c *connection) {
 	}
 }
 
-// reset cuts the connection of a pipe; where we have connected there will be another,
+// reset cuts the connection of a pipe for a reason; where we have connected there will be another,
 // for which is what is sent from now on. The caller holds the socket's lock.
-func (p *pipe) reset() {
+func (p *pipe) reset(why error) {
 	s := p.owner
 	switch c := p.conn; {
 	case c != nil:
@@ -130,7 +130,7 @@ func (p *pipe) reset() {
 		} else {
 			s.detach(p)
 		}
-		s.all.Go(func() { c.end(errReset) })
+		s.all.Go(func() { c.end(why) })
 	case p.inproc != nil:
 		s.detach(p)
 		s.all.Go(func() {

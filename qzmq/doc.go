@@ -35,7 +35,7 @@
 // Semantics are those of libzmq 4.3 and RFC 28 to 31, with these differences. A socket
 // may be used by many goroutines. Close waits until what was sent is written, for
 // TimeoutConfig.Linger. Limits for each peer are in bytes too (qzmq.sndbytes,
-// qzmq.rcvbytes), and rcvhwm is overstepped by what stands in one record. Connections
+// qzmq.rcvbytes), also for what it subscribes to (qzmq.subbytes), and rcvhwm is overstepped by what stands in one record. Connections
 // that are lost are called again ever more slowly, up to reconnect_ivl_max. There is no
 // STREAM, which is raw TCP.
 package qzmq

@@ -34,6 +34,9 @@ var (
 	ErrHostUnreachable = errors.New("qzmq: host unreachable")
 	// ErrNotSupported reports what a socket of this type does not do (ENOTSUP).
 	ErrNotSupported = errors.New("qzmq: not supported")
+	// ErrSubscriptions is in the monitor event of a peer that was cut because it wanted
+	// more subscriptions than the option qzmq.subbytes allows.
+	ErrSubscriptions = errors.New("qzmq: the peer has subscribed to more than the limit")
 	// ErrTooLarge reports a message over the option maxmsgsize.
 	ErrTooLarge = errors.New("qzmq: the message is larger than the limit")
 	// ErrAddressInUse reports an inproc endpoint that is bound already (EADDRINUSE).

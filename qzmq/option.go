@@ -22,6 +22,7 @@ var settingsOptions = map[string]option{
 	"rcvhwm":                   number(func(s *settings) *int { return &s.rcvHWM }),
 	"qzmq.sndbytes":            number(func(s *settings) *int { return &s.sndBytes }),
 	"qzmq.rcvbytes":            number(func(s *settings) *int { return &s.rcvBytes }),
+	"qzmq.subbytes":            number(func(s *settings) *int { return &s.subBytes }),
 	"maxmsgsize":               {func(s *settings) any { return s.maxMessage }, writeMaxMessage},
 	"linger":                   duration(func(s *settings) *time.Duration { return &s.linger }, true),
 	"rcvtimeo":                 duration(func(s *settings) *time.Duration { return &s.rcvTimeout }, true),

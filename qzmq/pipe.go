@@ -29,10 +29,11 @@ type pipe struct {
 	receiving, sending bool // it is among those that may have a message, have room
 	conn               *connection
 
-	topics  map[string]struct{} // subscriptions of the peer: publisher.go
-	asked   map[string]struct{} // and those that it has asked for under xpub_manual
-	matches bool                // the message that is being sent: publisher.go
-	mail    event               // guarded by the mailbox
+	topics    map[string]struct{} // subscriptions of the peer: publisher.go
+	asked     map[string]struct{} // and those that it has asked for under xpub_manual
+	topicSize int                 // of both, as qzmq.subbytes counts
+	matches   bool                // the message that is being sent: publisher.go
+	mail      event               // guarded by the mailbox
 }
 
 // next gives the parts of the next message, appended to parts; they are slices of a

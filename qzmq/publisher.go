@@ -1,6 +1,7 @@
 package qzmq
 
 import (
+	"bytes"
 	"slices"
 )
 
@@ -21,6 +22,7 @@ type publisher struct {
 
 	// XPUB's:
 	said    []said // subscriptions and messages of peers, to be received
+	waiting int    // bytes of them
 	current *pipe  // whose subscription was received last: xpub_manual
 }
 
@@ -52,6 +54,28 @@ func (t *publisher) connected(p *pipe) error {
 	return nil
 }
 
+// topicCost is what a subscription takes besides its topic: its place in the map and the
+// tree, and the list of who has it. TestSubscriptionCost measures it.
+const topicCost = 192
+
+// note adds a topic to one of a peer's maps, forget takes it out; they count its memory.
+func (p *pipe) note(topics *map[string]struct{}, topic string) {
+	if *topics == nil {
+		*topics = map[string]struct{}{}
+	}
+	if _, has := (*topics)[topic]; !has {
+		(*topics)[topic] = struct{}{}
+		p.topicSize += topicCost + len(topic)
+	}
+}
+
+func (p *pipe) forget(topics map[string]struct{}, topic string) {
+	if _, has := topics[topic]; has {
+		delete(topics, topic)
+		p.topicSize -= topicCost + len(topic)
+	}
+}
+
 // disconnected takes back the peer's subscriptions. An XPUB is told of those that
 // nobody else has, or under xpub_manual of all that the peer has asked for.
 func (t *publisher) disconnected(p *pipe) {
@@ -65,7 +89,7 @@ func (t *publisher) disconnected(p *pipe) {
 	for topic := range p.asked {
 		t.tell(p, append([]byte{cancelMark}, topic...))
 	}
-	p.asked = nil
+	p.asked, p.topicSize = nil, 0
 	p.out.clear() // was for subscriptions that are over
 }
 
@@ -96,10 +120,17 @@ func (t *publisher) readable(p *pipe) {
 }
 
 // subscription takes one and tells an XPUB of it when it is news: the first for its
-// topic or the last, or whichever it wants to know.
+// topic or the last, or whichever it wants to know. A peer that wants more than a peer
+// may have is cut, since without a part of its messages it would not know; one in the
+// same process may have all that the process has.
 func (t *publisher) subscription(p *pipe, body []byte) {
 	set := &t.s.set
 	topic := string(body[1:])
+	if body[0] == subscribeMark && t.tooMuch(p, topic) {
+		t.s.metrics.cut++
+		p.reset(ErrSubscriptions)
+		return
+	}
 	if set.xpubManual {
 		t.asks(p, topic, body[0] == subscribeMark)
 		t.tell(p, body) // the application decides
@@ -119,24 +150,27 @@ func (t *publisher) subscription(p *pipe, body []byte) {
 	}
 }
 
+func (t *publisher) tooMuch(p *pipe, topic string) bool {
+	_, has := p.topics[topic]
+	if t.s.set.xpubManual {
+		_, has = p.asked[topic]
+	}
+	most := t.s.set.subBytes
+	return !has && most > 0 && p.topicSize+topicCost+len(topic) > most && p.inproc == nil
+}
+
 // asks notes what a peer wants that the application decides about.
 func (t *publisher) asks(p *pipe, topic string, subscribe bool) {
-	if !subscribe {
-		delete(p.asked, topic)
-		return
+	if subscribe {
+		p.note(&p.asked, topic)
+	} else {
+		p.forget(p.asked, topic)
 	}
-	if p.asked == nil {
-		p.asked = map[string]struct{}{}
-	}
-	p.asked[topic] = struct{}{}
 }
 
 // subscribe says whether the peer is the first for the topic.
 func (t *publisher) subscribe(p *pipe, topic string) (first bool) {
-	if p.topics == nil {
-		p.topics = map[string]struct{}{}
-	}
-	p.topics[topic] = struct{}{}
+	p.note(&p.topics, topic)
 	who := t.topics.put(topic)
 	*who = append(*who, p)
 	return len(*who) == 1
@@ -144,7 +178,7 @@ func (t *publisher) subscribe(p *pipe, topic string) (first bool) {
 
 // cancel says whether the peer was the last for the topic.
 func (t *publisher) cancel(p *pipe, topic string) (last bool) {
-	delete(p.topics, topic)
+	p.forget(p.topics, topic)
 	who := t.topics.get(topic)
 	if who == nil {
 		return false
@@ -159,17 +193,20 @@ func (t *publisher) cancel(p *pipe, topic string) (last bool) {
 	return true
 }
 
-// mostSaid is how much waits for an XPUB that does not receive. Subscriptions have
-// their effect in any case.
+// mostSaid is how much waits for an XPUB that does not receive, of up to rcvbytes.
+// Subscriptions have their effect in any case.
 const mostSaid = 1 << 16
 
+// tell copies what is said, which else would keep all that came in one record with it.
 func (t *publisher) tell(p *pipe, body []byte) {
+	most := t.s.set.receiveLimits().bytes
 	switch {
 	case t.s.kind != XPUB:
-	case len(t.said) >= mostSaid:
+	case len(t.said) >= mostSaid, most > 0 && t.waiting+len(body) > most:
 		t.s.metrics.dropped++
 	default:
-		t.said = append(t.said, said{body, p})
+		t.said = append(t.said, said{bytes.Clone(body), p})
+		t.waiting += len(body)
 	}
 }
 
@@ -246,6 +283,7 @@ func (t *publisher) recv(parts [][]byte) ([][]byte, *pipe, error) {
 	first := t.said[0]
 	t.said[0] = said{}
 	t.said = t.said[1:]
+	t.waiting -= len(first.body)
 	t.current = first.from
 	return append(parts, first.body), first.from, nil
 }

@@ -34,7 +34,7 @@ func (t *requester) send(body [][]byte) error {
 	}
 	if asked := t.asked; t.waiting && asked != nil && !set.reqCorrelate {
 		t.asked = nil
-		asked.reset() // nothing else tells the old reply from the new one
+		asked.reset(errReset) // nothing else tells the old reply from the new one
 	}
 	if !t.out.ready() {
 		return errAgain

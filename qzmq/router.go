@@ -36,7 +36,7 @@ func (t *router) connected(p *pipe) error {
 		if !t.s.set.routerHandover {
 			return fmt.Errorf("%w: %q", errDuplicateID, id)
 		}
-		other.reset()
+		other.reset(errReset)
 	}
 	p.id = id
 	t.peers[string(id)] = p

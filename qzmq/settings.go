@@ -10,6 +10,7 @@ import (
 type settings struct {
 	sndHWM, rcvHWM     int // messages for each peer; 0 is no limit
 	sndBytes, rcvBytes int // bytes for each peer, besides
+	subBytes           int // of a peer's subscriptions; 0 is no limit
 	maxMessage         int64
 
 	linger, rcvTimeout, sndTimeout            time.Duration // negative is for ever
@@ -31,11 +32,12 @@ type settings struct {
 }
 
 // defaults are libzmq's where it has any, but for three: limits in bytes, since a
-// thousand large messages are more than a machine may have; reconnecting ever more
+// thousand large messages, or subscriptions without end, are more than a machine may
+// have; reconnecting ever more
 // slowly; and linger, which is the Transport's.
 func (o *Options) defaults() settings {
 	s := settings{
-		sndHWM: 1000, rcvHWM: 1000, sndBytes: 16 << 20, rcvBytes: 16 << 20,
+		sndHWM: 1000, rcvHWM: 1000, sndBytes: 16 << 20, rcvBytes: 16 << 20, subBytes: 64 << 20,
 		maxMessage: zmtp.DefaultMaxMessage,
 		linger:     o.Timeouts.Linger, rcvTimeout: -1, sndTimeout: -1,
 		reconnect: 100 * time.Millisecond, reconnectMax: 2 * time.Second,

@@ -105,7 +105,7 @@ func (s *socket) GetMetrics() *SocketMetrics {
 	}
 	return &SocketMetrics{
 		MessagesSent: m.sent, MessagesReceived: m.received, BytesSent: m.bytesSent, BytesReceived: m.bytesReceived,
-		MessagesDropped: m.dropped, EventsDropped: s.monitors.lost(), Errors: m.errors, KeyUpdates: s.rekeyed.Load(),
+		MessagesDropped: m.dropped, PeersCut: m.cut, EventsDropped: s.monitors.lost(), Errors: m.errors, KeyUpdates: s.rekeyed.Load(),
 		AverageLatency: latency,
 	}
 }

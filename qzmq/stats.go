@@ -44,6 +44,7 @@ type SocketMetrics struct {
 	BytesSent        uint64 // of their parts
 	BytesReceived    uint64
 	MessagesDropped  uint64 // for peers without room, or that are not there
+	PeersCut         uint64 // that had subscribed to more than qzmq.subbytes
 	EventsDropped    uint64 // that a monitor did not take in time
 	Errors           uint64 // calls that have failed, other than by waiting in vain
 	KeyUpdates       uint64 // sessions that were replaced
@@ -56,8 +57,8 @@ func NewSocketMetrics() *SocketMetrics { return &SocketMetrics{} }
 
 // metrics are SocketMetrics that move; they belong to the socket's lock.
 type metrics struct {
-	sent, received, bytesSent, bytesReceived, dropped, errors uint64
-	asked                                                     time.Time // when the request under way was sent
-	latency                                                   time.Duration
-	replies                                                   uint64
+	sent, received, bytesSent, bytesReceived, dropped, cut, errors uint64
+	asked                                                          time.Time // when the request under way was sent
+	latency                                                        time.Duration
+	replies                                                        uint64
 }

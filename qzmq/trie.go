@@ -31,7 +31,8 @@ func (t *trie[V]) put(topic string) *V {
 		kid := t.kids[i]
 		n := common(kid.prefix, topic)
 		if n < len(kid.prefix) {
-			above := &trie[V]{prefix: kid.prefix[:n], kids: []*trie[V]{kid}}
+			// A copy: the topic may be long, and be gone while this node stays.
+			above := &trie[V]{prefix: strings.Clone(kid.prefix[:n]), kids: []*trie[V]{kid}}
 			kid.prefix = kid.prefix[n:]
 			t.kids[i] = above
 			kid = above
