@@ -18,7 +18,8 @@ import (
 // sent is copied; what is received is the application's.
 type Socket interface {
 	// Bind makes an endpoint that others connect to, with port * one that the kernel
-	// chooses: the option last_endpoint tells which.
+	// chooses: the option last_endpoint tells which. For ipc the file gets the mode that
+	// the umask leaves, as with libzmq; who may write to it may connect.
 	Bind(endpoint string) error
 	// Connect connects, now or as soon as somebody is there, and again whenever the
 	// connection is lost. An error says what is wrong with the endpoint.

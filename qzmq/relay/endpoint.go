@@ -15,6 +15,9 @@ import (
 //
 //	tcp://HOST:PORT  qzmq+tcp://HOST:PORT   HOST may be * where a relay listens
 //	ipc://PATH       qzmq+ipc://PATH        @NAME is a name of the abstract namespace
+//
+// The file of a socket gets the mode that the umask leaves; who may write to it may
+// connect. A name of the abstract namespace is open to all processes of the network namespace.
 type Endpoint struct {
 	Sealed  bool   // QZMQ1, otherwise plain ZMTP
 	Network string // tcp or unix

@@ -3,6 +3,7 @@ package relay
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,5 +78,19 @@ func TestStaleSocket(t *testing.T) {
 	}
 	if _, err := net.Dial("unix", used); err != nil {
 		t.Errorf("the socket that was in use: %v", err)
+	}
+}
+
+// The file of a socket has the mode that the umask leaves, as documented.
+func TestUmaskHasTheSay(t *testing.T) {
+	c := newChain(t, "ipc")
+	path := strings.TrimPrefix(c.front, "ipc://")
+	for umask, mode := range map[string]os.FileMode{"022": 0o755, "007": 0o770, "077": 0o700, "0": 0o777} {
+		c.near.kill()
+		c.near = spawn(t, exec.Command("/bin/sh", append([]string{"-c", "umask " + umask + `; exec qzmqctl "$@"`, "sh"}, c.nearFlags...)...))
+		c.near.started()
+		if info, err := os.Lstat(path); err != nil || info.Mode() != os.ModeSocket|mode {
+			t.Errorf("umask %s: %v, %v", umask, info.Mode(), err)
+		}
 	}
 }
