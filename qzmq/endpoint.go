@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/qzmq/gateway/qzmq/zmtp"
 )
@@ -77,20 +76,8 @@ func (e endpoint) String() string {
 	return url
 }
 
-// keepAlive finds out about a peer that is gone without a word, also where heartbeats
-// are off.
-func keepAlive() net.KeepAliveConfig {
-	return net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
-}
-
 func (e endpoint) listen(ctx context.Context) (net.Listener, error) {
-	if e.network == "unix" {
-		if err := zmtp.RemoveStale(e.address); err != nil {
-			return nil, fmt.Errorf("qzmq: bind %v: %w", e, err)
-		}
-	}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive()}
-	l, err := lc.Listen(ctx, e.network, e.address)
+	l, err := zmtp.Listen(ctx, e.network, e.address)
 	if err != nil {
 		return nil, fmt.Errorf("qzmq: bind %v: %w", e, err)
 	}
@@ -106,6 +93,5 @@ func (e endpoint) bound(l net.Listener) endpoint {
 }
 
 func (e endpoint) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: keepAlive()}
-	return d.DialContext(ctx, e.network, e.address)
+	return zmtp.Dial(ctx, e.network, e.address)
 }

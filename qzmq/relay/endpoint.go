@@ -77,20 +77,8 @@ func (e Endpoint) String() string {
 	return url + address
 }
 
-// A connection whose peer is gone without a word is found out in half a minute,
-// whatever the programs do about heartbeats.
-func keepAlive() net.KeepAliveConfig {
-	return net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
-}
-
 func (e Endpoint) listen(ctx context.Context) (net.Listener, error) {
-	if e.Network == "unix" {
-		if err := zmtp.RemoveStale(e.Address); err != nil {
-			return nil, err
-		}
-	}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive()}
-	l, err := lc.Listen(ctx, e.Network, e.Address)
+	l, err := zmtp.Listen(ctx, e.Network, e.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listen at %v: %w", e, err)
 	}
@@ -98,8 +86,9 @@ func (e Endpoint) listen(ctx context.Context) (net.Listener, error) {
 }
 
 func (e Endpoint) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive()}
-	return d.DialContext(ctx, e.Network, e.Address)
+	ctx, stop := context.WithTimeout(ctx, dialTimeout)
+	defer stop()
+	return zmtp.Dial(ctx, e.Network, e.Address)
 }
 
 const dialTimeout = 5 * time.Second
