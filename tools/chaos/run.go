@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -153,6 +154,7 @@ func (w *world) careful() {
 // sent. It is false when the process has stood still, and messages are missing.
 func (w *world) spend() bool {
 	w.stood.Store(0)
+	w.remembered()
 	w.going.Lock()
 	for _, f := range w.flows {
 		f.mark()
@@ -174,6 +176,7 @@ func (w *world) spend() bool {
 			break
 		}
 	}
+	endings := w.remembered()
 	still := missing > 0 && time.Duration(w.stood.Load()) > beatMissed/2
 	for _, f := range w.flows {
 		if still {
@@ -181,6 +184,9 @@ func (w *world) spend() bool {
 		} else {
 			f.settle()
 		}
+	}
+	if missing > 0 && !still { // why, most probably
+		w.verdict.against("meanwhile", "%s", strings.Join(endings, "\n"))
 	}
 	return !still
 }

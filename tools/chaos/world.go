@@ -34,8 +34,9 @@ type world struct {
 	stop  context.CancelFunc
 	all   sync.WaitGroup // receivers and senders
 
-	mu    sync.Mutex
-	known map[qzmq.Fingerprint]bool // who may in
+	mu      sync.Mutex
+	known   map[qzmq.Fingerprint]bool // who may in
+	endings []string                  // connections of members that have ended, and why
 }
 
 // Times of all sockets: short, so that much happens in a minute.
@@ -148,6 +149,7 @@ func (w *world) bind(kind qzmq.SocketType, set map[string]any) (*party, error) {
 		return nil, err
 	}
 	w.parties = append(w.parties, p)
+	w.all.Go(func() { w.watch(p, false) })
 	return p, w.attack.surround(w, kind, p)
 }
 
@@ -190,18 +192,44 @@ func (w *world) connect(kind qzmq.SocketType, to *party, through bool, set map[s
 		if err := p.SetOption("heartbeat_timeout", longBeat); err != nil {
 			return nil, err
 		}
-		w.all.Go(func() { w.watch(p) })
 	}
+	w.all.Go(func() { w.watch(p, !through) })
 	return p, p.Connect(endpoint)
 }
 
-// watch sees that a connection stays that nobody touches.
-func (w *world) watch(p *party) {
+// watch sees that a connection stays that nobody touches, and remembers why others have
+// ended.
+func (w *world) watch(p *party, untouched bool) {
+	began := time.Now()
 	for e := range p.Monitor() {
-		if (e.Kind == qzmq.EventDisconnected || e.Kind == qzmq.EventHandshakeFailed) && w.ctx.Err() == nil {
+		switch {
+		case e.Kind == qzmq.EventDisconnected:
+			w.remember("%v %s ends: %v", e.Time.Sub(began), p.name, e.Err)
+		case e.Kind == qzmq.EventRekeyFailed:
+			w.remember("%v %s keeps its keys: %v", e.Time.Sub(began), p.name, e.Err)
+		case e.Kind == qzmq.EventHandshakeFailed && untouched:
+		default:
+			continue
+		}
+		if untouched && w.ctx.Err() == nil {
 			w.verdict.against(p.name, "%v, though nobody touches the connection: %v", e.Kind, e.Err)
 		}
 	}
+}
+
+func (w *world) remember(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endings = append(w.endings, fmt.Sprintf(format, args...))
+}
+
+// remembered gives what was remembered since the last call.
+func (w *world) remembered() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.endings
+	w.endings = nil
+	return all
 }
 
 // flow adds what one says to another to the model.
