@@ -44,15 +44,20 @@ const (
 	rotateAt, askAt = 0.8, 0.9
 	ageJitter       = 0.1
 
-	agesAtMost  = 3                // nothing is sealed or opened past so many times MaxAge
-	rotateRetry = 10 * time.Second // after a rotation, or a request for one, that came to nothing
-	lookAtMost  = 30 * time.Second // between two looks at Clock, which may have leapt
+	agesAtMost = 3                // nothing is sealed or opened past so many times MaxAge
+	lookAtMost = 30 * time.Second // between two looks at Clock, which may have leapt
+
+	// After a rotation, or a request for one, that came to nothing there is another
+	// after a part of MaxAge, and retryAtMost: several before the session ends.
+	retryPart   = 4
+	retryAtMost = 10 * time.Second
 )
 
 // due is what a Lifetime means at one side.
 type due struct {
 	records, bytes uint64
 	age, end       time.Duration
+	retry          time.Duration
 	clock          func() time.Duration
 }
 
@@ -86,7 +91,8 @@ func (c *Conn) dueBy(l Lifetime) (due, error) {
 	part := func(most uint64) uint64 { return max(1, uint64(at*float64(most))) }
 	return due{
 		records: part(l.MaxMessages), bytes: part(l.MaxBytes),
-		age: time.Duration(age * float64(l.MaxAge)), end: agesAtMost * l.MaxAge, clock: l.Clock,
+		age: time.Duration(age * float64(l.MaxAge)), end: agesAtMost * l.MaxAge,
+		retry: min(l.MaxAge/retryPart, retryAtMost), clock: l.Clock,
 	}, nil
 }
 
@@ -162,7 +168,7 @@ func (c *Conn) wish() {
 		}
 		// The responder's wish is over with the session; this is for one that is
 		// not heard.
-		time.AfterFunc(rotateRetry, func() { c.wishing.Store(false) })
+		time.AfterFunc(c.due.retry, func() { c.wishing.Store(false) })
 	}()
 }
 

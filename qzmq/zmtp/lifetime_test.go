@@ -167,6 +167,49 @@ func TestTooOld(t *testing.T) {
 	})
 }
 
+// A rotation that was refused is tried again before the session is too old, also where
+// that is soon, whichever side wishes for it.
+func TestRotatesAgainInTime(t *testing.T) {
+	const age, d = 3 * time.Second, 20 * time.Second
+	for who, limits := range map[string][2]Lifetime{
+		"initiator": {{MaxAge: age}, {Never: true}}, "responder": {{Never: true}, {MaxAge: age}},
+	} {
+		t.Run(who, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca, cb := sessionsOver(t, memoryPipe)
+				cb.turns = newTurns(1, 0)
+				leave, err := cb.turns.take(t.Context(), known) // now every rotation finds it busy
+				if err != nil {
+					t.Fatal(err)
+				}
+				var refused, done atomic.Int64
+				for i, conn := range []*Conn{ca, cb} {
+					err := conn.Configure(Options{Lifetime: limits[i], Rotated: func(_ *handshake.Session, err error) {
+						switch {
+						case conn != ca:
+						case errors.Is(err, ErrRefused):
+							if refused.Add(1) == 2 {
+								leave()
+							}
+						case err != nil:
+							t.Error(err)
+						default:
+							done.Add(1)
+						}
+					}})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				traffic(t, ca, cb, 10*time.Millisecond, d)
+				if refused.Load() != 2 || done.Load() < 4 {
+					t.Errorf("%d rotations were refused, %d made", refused.Load(), done.Load())
+				}
+			})
+		})
+	}
+}
+
 func TestLifetimeConfig(t *testing.T) {
 	ca, _ := sessionsOver(t, tcpPipe)
 	if ca.Configure(Options{Lifetime: Lifetime{MaxAge: -1}}) == nil {
