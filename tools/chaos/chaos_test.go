@@ -39,3 +39,33 @@ func TestStormIsFoundOut(t *testing.T) {
 		}
 	}
 }
+
+// What is lost in the calm is found with its reason.
+func TestCalmSaysWhy(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(1, false)
+	defer w.close()
+	if err := w.publication(); err != nil {
+		t.Fatal(err)
+	}
+	w.recover(&out, "everything connects")
+	w.all.Go(func() {
+		for w.ctx.Err() == nil {
+			w.sleep(undivided / 4)
+			w.proxies[0].cutAll()
+		}
+	})
+	w.spend(&out, time.Second)
+	all := strings.Join(w.verdict.findings(), "\n")
+	for _, what := range []string{
+		"PUB to SUB 1: ", "messages are lost that nothing may lose", "; 0 of them within a connection; from ",
+		"the calm: from ", "SUB 1 disconnected with ", "SUB 1 connected with ", "PUB disconnected with ", "PUB connected with ",
+	} {
+		if !strings.Contains(all, what) {
+			t.Errorf("%q is not found in:\n%s", what, all)
+		}
+	}
+	if strings.Contains(all, "SUB 2") {
+		t.Errorf("another is suspected:\n%s", all)
+	}
+}

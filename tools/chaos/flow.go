@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/qzmq/gateway/qzmq"
 )
@@ -41,7 +44,7 @@ type flow struct {
 	accepted uint64 // messages 1 to this one were taken by Send
 	got      bitset
 	received uint64
-	last     map[any]uint64 // by connection, the latest that has come
+	stays    map[any]*stay // by connection
 	owed     []span
 	marked   uint64 // what is accepted after this one is owed at the next call
 }
@@ -49,8 +52,14 @@ type flow struct {
 // span is a row of messages, both ends included.
 type span struct{ first, last uint64 }
 
+// stay is what has come over a connection, and when.
+type stay struct {
+	span
+	began, ended time.Time
+}
+
 func newFlow(id flowID, name string, p promises, v *verdict) *flow {
-	return &flow{id: id, name: name, promises: p, verdict: v, last: map[any]uint64{}}
+	return &flow{id: id, name: name, promises: p, verdict: v, stays: map[any]*stay{}}
 }
 
 // offer comes before Send, which may fail; the number is then offered again.
@@ -73,7 +82,11 @@ func (f *flow) receive(connection any, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.received++
-	before, known := f.last[connection]
+	var before uint64
+	on, known := f.stays[connection]
+	if known {
+		before = on.last
+	}
 	switch {
 	case seq == 0 || seq > f.offered:
 		f.verdict.against(f.name, "message %d was never sent", seq)
@@ -86,7 +99,12 @@ func (f *flow) receive(connection any, seq uint64) {
 		f.verdict.against(f.name, "messages %d to %d are missing within a connection", before+1, seq-1)
 	}
 	f.got.add(seq)
-	f.last[connection] = max(before, seq)
+	now := time.Now()
+	if !known {
+		on = &stay{span: span{seq, seq}, began: now}
+		f.stays[connection] = on
+	}
+	on.first, on.last, on.ended = min(on.first, seq), max(on.last, seq), now
 }
 
 // owe demands that messages come, sooner or later.
@@ -134,10 +152,32 @@ func (f *flow) outstanding() (all []uint64) {
 // settle is for when everything that is owed should have come.
 func (f *flow) settle() {
 	if missing := f.outstanding(); len(missing) > 0 {
-		f.verdict.against(f.name, "%d messages are lost that nothing may lose, the first of them %d", len(missing), missing[0])
+		f.verdict.against(f.name, "%d messages are lost that nothing may lose, the first of them %d; %s", len(missing), missing[0], f.where(missing))
 	}
 	f.forgive()
 }
+
+// where says whether messages were lost with connections or within one, and what came
+// over the last connections.
+func (f *flow) where(missing []uint64) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	latest := slices.SortedFunc(maps.Values(f.stays), func(a, b *stay) int { return a.began.Compare(b.began) })
+	within := 0
+	for _, seq := range missing {
+		if slices.ContainsFunc(latest, func(on *stay) bool { return on.first < seq && seq < on.last }) {
+			within++
+		}
+	}
+	text := fmt.Sprintf("%d of them within a connection", within)
+	for _, on := range latest[max(0, len(latest)-3):] {
+		text += fmt.Sprintf("; from %s to %s came %d to %d", on.began.Format(clockTime), on.ended.Format(clockTime), on.first, on.last)
+	}
+	return text
+}
+
+// clockTime is how findings tell the time, so that they can be held against each other.
+const clockTime = "15:04:05.000"
 
 // forgive is for what is owed and nobody can be blamed for.
 func (f *flow) forgive() {

@@ -42,7 +42,8 @@ func TestModelFindsWhatIsWrong(t *testing.T) {
 		{name: "never sent", sent: 2, came: run("a", 1, 2, 3), want: "message 3 was never sent"},
 		{name: "number nothing", sent: 2, came: run("a", 0), want: "message 0 was never sent"},
 		{name: "a loss where nobody touches the connection", promises: promises{lossless: true}, sent: 3, came: run("a", 1, 2), want: "1 messages are lost that nothing may lose, the first of them 3"},
-		{name: "a loss of what is owed", sent: 9, owed: []span{{2, 2}, {4, 6}}, came: run("a", 2, 4, 9), want: "2 messages are lost that nothing may lose, the first of them 5"},
+		{name: "a loss of what is owed", sent: 9, owed: []span{{2, 2}, {4, 6}}, came: run("a", 2, 4, 9), want: "2 messages are lost that nothing may lose, the first of them 5; 2 of them within a connection"},
+		{name: "a loss with a connection", sent: 9, owed: []span{{1, 9}}, came: append(run("a", 1, 2), run("b", 5, 6, 7, 8, 9)...), want: "2 messages are lost that nothing may lose, the first of them 3; 0 of them within a connection"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := &verdict{}

@@ -6,8 +6,11 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/qzmq/gateway/qzmq"
 )
 
 // plan is what a run does:
@@ -38,6 +41,10 @@ const (
 	delivery  = 15 * time.Second // until what is owed has come
 	undivided = 2 * time.Second  // calm in which nothing may be lost
 	blackened = 40               // messages into a queue of which nobody takes any
+
+	// wakings is more than how often somebody is woken between a question and its
+	// answer, each time as late as the machine has the process be.
+	wakings = 10
 )
 
 // run does what the plan says, and gives what was found.
@@ -73,7 +80,7 @@ func (w *world) live(p plan, out io.Writer) {
 		w.sky.Store(int32(calm))
 		w.recover(out, fmt.Sprintf("%v, storm %d is over", time.Since(began).Round(time.Second), round))
 		time.Sleep(noticed)
-		w.careful()
+		w.careful(out)
 		if time.Since(began) >= p.lasts || len(w.verdict.findings()) > 0 {
 			return
 		}
@@ -114,7 +121,7 @@ func (w *world) rage(d time.Duration) {
 	}
 	time.Sleep(d / 2)
 	for f, n := range then {
-		if _, now := f.counts(); f.steady && now == n && time.Duration(w.stood.Load()) < beatMissed/2 {
+		if _, now := f.counts(); f.steady && now == n && time.Duration(w.stood.Load()) < d/2/wakings {
 			w.verdict.against(f.name, "nothing has come for %v, because of what happens to others", d/2)
 		}
 	}
@@ -144,40 +151,41 @@ func (w *world) darken() {
 
 // careful is a time in which nothing may be lost. It is spent again when the process
 // has stood still for so long that heartbeats were missed.
-func (w *world) careful() {
-	for !w.spend() {
+func (w *world) careful(out io.Writer) {
+	for !w.spend(out, delivery) {
 		time.Sleep(noticed)
 	}
 }
 
-// spend lets time pass and holds every flow to account for it, while nothing new is
-// sent. It is false when the process has stood still, and messages are missing.
-func (w *world) spend() bool {
+// spend lets time pass and then, while nothing new is sent, waits until everything has
+// come, or loses patience. It is false when messages are missing and the process has
+// stood still. What is found is told with what there is to know about it.
+func (w *world) spend(out io.Writer, patience time.Duration) bool {
 	w.stood.Store(0)
 	w.remembered()
+	before, dropped := look(), w.dropped()
 	w.going.Lock()
 	for _, f := range w.flows {
 		f.mark()
 	}
+	began := time.Now()
 	w.going.Unlock()
 	time.Sleep(undivided)
 	w.going.Lock()
 	defer w.going.Unlock()
+	ended := time.Now()
 	for _, f := range w.flows {
 		f.call()
 	}
-	missing := 0
-	for end := time.Now().Add(delivery); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		missing = 0
-		for _, f := range w.flows {
-			missing += len(f.outstanding())
-		}
-		if missing == 0 {
+	var missing []*flow
+	for end := ended.Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		missing = slices.DeleteFunc(slices.Clone(w.flows), func(f *flow) bool { return len(f.outstanding()) == 0 })
+		if len(missing) == 0 || time.Now().After(end) {
 			break
 		}
 	}
-	endings := w.remembered()
-	still := missing > 0 && time.Duration(w.stood.Load()) > beatMissed/2
+	stood := time.Duration(w.stood.Load())
+	still := len(missing) > 0 && stood > beatMissed/2
 	for _, f := range w.flows {
 		if still {
 			f.forgive()
@@ -185,10 +193,43 @@ func (w *world) spend() bool {
 			f.settle()
 		}
 	}
-	if missing > 0 && !still { // why, most probably
-		w.verdict.against("meanwhile", "%s", strings.Join(endings, "\n"))
+	if still {
+		fmt.Fprintf(out, "messages of %d flows are lost and forgiven: the process stood still for %v; %s\n", len(missing), stood, look().since(before))
 	}
-	return !still
+	if still || len(missing) == 0 {
+		return !still
+	}
+	w.verdict.against("the calm", "from %s to %s; the process stood still for %v at most; %s", began.Format(clockTime), ended.Format(clockTime), stood, look().since(before))
+	for who, n := range w.dropped() {
+		if n > dropped[who] {
+			w.verdict.against("the calm", "%s has dropped %d messages", who, n-dropped[who])
+		}
+	}
+	w.tell(missing)
+	return true
+}
+
+// dropped is how many messages each member has dropped so far, for peers that are slow
+// or away.
+func (w *world) dropped() map[string]uint64 {
+	all := map[string]uint64{}
+	for _, p := range w.parties {
+		all[p.name] = p.GetMetrics().MessagesDropped
+	}
+	return all
+}
+
+// tell adds to the findings what has happened to the connections of flows that lack
+// something, and how others have ended.
+func (w *world) tell(missing []*flow) {
+	var lines []string
+	for _, e := range w.remembered() {
+		concerned := slices.ContainsFunc(missing, func(f *flow) bool { return slices.Contains(strings.Split(f.name, " to "), e.who) })
+		if concerned || e.Kind == qzmq.EventDisconnected {
+			lines = append(lines, fmt.Sprintf("%s %s %v with %s: %v", e.Time.Format(clockTime), e.who, e.Kind, e.Address, e.Err))
+		}
+	}
+	w.verdict.against("connections", "%s", strings.Join(lines, "\n"))
 }
 
 // report says what has happened.

@@ -34,9 +34,9 @@ type world struct {
 	stop  context.CancelFunc
 	all   sync.WaitGroup // receivers and senders
 
-	mu      sync.Mutex
-	known   map[qzmq.Fingerprint]bool // who may in
-	endings []string                  // connections of members that have ended, and why
+	mu     sync.Mutex
+	known  map[qzmq.Fingerprint]bool // who may in
+	events []event                   // of members' connections, since they were last looked at
 }
 
 // Times of all sockets: short, so that much happens in a minute.
@@ -149,7 +149,7 @@ func (w *world) bind(kind qzmq.SocketType, set map[string]any) (*party, error) {
 		return nil, err
 	}
 	w.parties = append(w.parties, p)
-	w.all.Go(func() { w.watch(p, false) })
+	w.all.Go(func() { w.watch(p, false, false) })
 	return p, w.attack.surround(w, kind, p)
 }
 
@@ -193,42 +193,44 @@ func (w *world) connect(kind qzmq.SocketType, to *party, through bool, set map[s
 			return nil, err
 		}
 	}
-	w.all.Go(func() { w.watch(p, !through) })
+	w.all.Go(func() { w.watch(p, true, !through) })
 	return p, p.Connect(endpoint)
 }
 
-// watch sees that a connection stays that nobody touches, and remembers why others have
-// ended.
-func (w *world) watch(p *party, untouched bool) {
-	began := time.Now()
+// event is what has happened to a connection of a member.
+type event struct {
+	who string
+	qzmq.Event
+}
+
+// watch sees that a connection stays that nobody touches, and remembers what happens to
+// all. Who fails to call a member is an attacker as a rule, and not remembered.
+func (w *world) watch(p *party, connects, untouched bool) {
 	for e := range p.Monitor() {
-		switch {
-		case e.Kind == qzmq.EventDisconnected:
-			w.remember("%v %s ends: %v", e.Time.Sub(began), p.name, e.Err)
-		case e.Kind == qzmq.EventRekeyFailed:
-			w.remember("%v %s keeps its keys: %v", e.Time.Sub(began), p.name, e.Err)
-		case e.Kind == qzmq.EventHandshakeFailed && untouched:
+		switch e.Kind {
+		case qzmq.EventHandshakeFailed, qzmq.EventConnectFailed:
+			if !connects {
+				continue
+			}
+		case qzmq.EventConnected, qzmq.EventDisconnected, qzmq.EventRekeyed, qzmq.EventRekeyFailed:
 		default:
 			continue
 		}
-		if untouched && w.ctx.Err() == nil {
+		w.mu.Lock()
+		w.events = append(w.events, event{p.name, e})
+		w.mu.Unlock()
+		if untouched && e.Kind != qzmq.EventConnected && e.Kind != qzmq.EventRekeyed && w.ctx.Err() == nil {
 			w.verdict.against(p.name, "%v, though nobody touches the connection: %v", e.Kind, e.Err)
 		}
 	}
 }
 
-func (w *world) remember(format string, args ...any) {
+// remembered gives what has happened since the last call.
+func (w *world) remembered() []event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.endings = append(w.endings, fmt.Sprintf(format, args...))
-}
-
-// remembered gives what was remembered since the last call.
-func (w *world) remembered() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := w.endings
-	w.endings = nil
+	all := w.events
+	w.events = nil
 	return all
 }
 
