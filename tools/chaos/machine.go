@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,16 @@ func look() (m machine) {
 		}
 	}
 	return m
+}
+
+// tcpFull says whether all TCP of the machine together has about as much memory as the
+// kernel gives it. What arrives is then thrown away, whoever it is for, and sent again
+// ever more slowly: a connection that nobody touches stands still for seconds.
+func tcpFull() bool {
+	used := fields("/proc/net/sockstat", "TCP: ")
+	i := slices.Index(used, "mem")
+	most := number(fields("/proc/sys/net/ipv4/tcp_mem", ""), 2)
+	return i >= 0 && most > 0 && number(used, i+1) >= most-most/16
 }
 
 // fields gives the words of a file's first line that begins with prefix, after it.

@@ -115,13 +115,14 @@ func (w *world) rage(d time.Duration) {
 	w.sky.Store(int32(storm))
 	time.Sleep(d / 2)
 	w.stood.Store(0)
+	began := time.Now()
 	then := map[*flow]uint64{}
 	for _, f := range w.flows {
 		_, then[f] = f.counts()
 	}
 	time.Sleep(d / 2)
 	for f, n := range then {
-		if _, now := f.counts(); f.steady && now == n && time.Duration(w.stood.Load()) < d/2/wakings {
+		if _, now := f.counts(); f.steady && now == n && time.Duration(w.stood.Load()) < d/2/wakings && w.helpless(began.Add(-d/2)) == "" {
 			w.verdict.against(f.name, "nothing has come for %v, because of what happens to others", d/2)
 		}
 	}
@@ -149,8 +150,8 @@ func (w *world) darken() {
 	}
 }
 
-// careful is a time in which nothing may be lost. It is spent again when the process
-// has stood still for so long that heartbeats were missed.
+// careful is a time in which nothing may be lost. It is spent again when the machine was
+// such that heartbeats were missed.
 func (w *world) careful(out io.Writer) {
 	for !w.spend(out, delivery) {
 		time.Sleep(noticed)
@@ -158,8 +159,8 @@ func (w *world) careful(out io.Writer) {
 }
 
 // spend lets time pass and then, while nothing new is sent, waits until everything has
-// come, or loses patience. It is false when messages are missing and the process has
-// stood still. What is found is told with what there is to know about it.
+// come, or loses patience. It is false when messages are missing and the machine could
+// not have brought them. What is found is told with what there is to know about it.
 func (w *world) spend(out io.Writer, patience time.Duration) bool {
 	w.stood.Store(0)
 	w.remembered()
@@ -184,22 +185,22 @@ func (w *world) spend(out io.Writer, patience time.Duration) bool {
 			break
 		}
 	}
-	stood := time.Duration(w.stood.Load())
-	still := len(missing) > 0 && stood > beatMissed/2
+	why := w.helpless(began.Add(-noticed)) // what was stopped then may end now
+	forgiven := len(missing) > 0 && why != ""
 	for _, f := range w.flows {
-		if still {
+		if forgiven {
 			f.forgive()
 		} else {
 			f.settle()
 		}
 	}
-	if still {
-		fmt.Fprintf(out, "messages of %d flows are lost and forgiven: the process stood still for %v; %s\n", len(missing), stood, look().since(before))
+	if forgiven {
+		fmt.Fprintf(out, "messages of %d flows are lost and forgiven: %s; %s\n", len(missing), why, look().since(before))
 	}
-	if still || len(missing) == 0 {
-		return !still
+	if forgiven || len(missing) == 0 {
+		return !forgiven
 	}
-	w.verdict.against("the calm", "from %s to %s; the process stood still for %v at most; %s", began.Format(clockTime), ended.Format(clockTime), stood, look().since(before))
+	w.verdict.against("the calm", "from %s to %s; the process stood still for %v at most; %s", began.Format(clockTime), ended.Format(clockTime), time.Duration(w.stood.Load()), look().since(before))
 	for who, n := range w.dropped() {
 		if n > dropped[who] {
 			w.verdict.against("the calm", "%s has dropped %d messages", who, n-dropped[who])

@@ -27,6 +27,7 @@ type world struct {
 	streams []*stream
 	attack  attackers
 	stood   atomic.Int64 // nanoseconds, the longest time for which the process has stood still
+	full    atomic.Int64 // when the kernel was short of memory for TCP last, in nanoseconds
 
 	// going is held while something is sent, and by who wants that nothing is.
 	going sync.RWMutex
@@ -57,15 +58,30 @@ func newWorld(seed uint64, plain bool) *world {
 	return w
 }
 
-// clock measures for how long the process stands still: a machine that has no time for
-// it makes connections end, whose heartbeats come too late.
+// clock measures for how long the process stands still, and whether the kernel has memory
+// for TCP: a machine that has not makes connections end, whose heartbeats come too late.
 func (w *world) clock() {
 	for last := time.Now(); w.ctx.Err() == nil; {
 		w.sleep(20 * time.Millisecond)
 		now := time.Now()
 		w.stood.Store(max(w.stood.Load(), int64(now.Sub(last))))
 		last = now
+		if tcpFull() {
+			w.full.Store(now.UnixNano())
+		}
 	}
+}
+
+// helpless says what the machine has done since then that connections do not survive, ""
+// for nothing.
+func (w *world) helpless(since time.Time) string {
+	if stood := time.Duration(w.stood.Load()); stood > beatMissed/2 {
+		return fmt.Sprintf("the process stood still for %v", stood)
+	}
+	if full := time.Unix(0, w.full.Load()); full.After(since) {
+		return "the kernel had no memory for TCP at " + full.Format(clockTime)
+	}
+	return ""
 }
 
 // party is a socket with an identity of its own.
