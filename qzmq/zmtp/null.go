@@ -64,8 +64,8 @@ type Null struct {
 	readErr  error
 
 	writing  sync.Mutex // guards what follows: null_write.go
-	wire     net.Buffers
-	list     [][]byte // for wire, of a message
+	sink     *sink
+	list     [][]byte // of a message
 	heads    []byte
 	writeErr error
 }
@@ -80,7 +80,7 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("zmtp: the peer refus
 // 10 s, and ctx bounds it. Errors wrap those of this package, os.ErrDeadlineExceeded
 // or the cause of ctx.
 func OpenNull(ctx context.Context, nc net.Conn, o NullOptions) (*Null, error) {
-	n := &Null{nc: nc, pool: o.Pool, source: newSource(nc)}
+	n := &Null{nc: nc, pool: o.Pool, source: newSource(nc), sink: newSink(nc)}
 	n.options = Options{MaxMessage: o.MaxMessage, MaxParts: o.MaxParts, WriteTimeout: o.WriteTimeout}
 	if err := n.options.complete(); err != nil {
 		nc.Close()

@@ -72,8 +72,7 @@ func (n *Null) write(wire [][]byte) error {
 		err = n.nc.SetWriteDeadline(time.Now().Add(n.options.WriteTimeout))
 	}
 	if err == nil {
-		n.wire = wire
-		_, err = n.wire.WriteTo(n.nc)
+		err = n.sink.write(wire)
 	}
 	if err != nil {
 		n.writeErr = fmt.Errorf("zmtp: write: %w", err)

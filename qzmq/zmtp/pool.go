@@ -88,12 +88,8 @@ type source struct {
 }
 
 func newSource(nc net.Conn) *source {
-	s := &source{nc: nc}
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			s.raw, s.try = raw, s.tryRead
-		}
-	}
+	s := &source{nc: nc, raw: rawOf(nc)}
+	s.try = s.tryRead
 	return s
 }
 
@@ -122,7 +118,7 @@ func (s *source) read(into lender, wait bool) (int, error) {
 func (s *source) tryRead(fd uintptr) bool {
 	b := s.into.lend()
 	for {
-		n, err := syscall.Read(int(fd), b)
+		n, err := readNow(fd, b)
 		switch {
 		case n > 0:
 			s.n = n

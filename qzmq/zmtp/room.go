@@ -190,8 +190,7 @@ func (c *Conn) WriteRooms(rooms ...*Room) error {
 			}
 		}
 		if err == nil {
-			c.wire = c.list
-			_, err = c.wire.WriteTo(c.nc)
+			err = c.sink.write(c.list)
 		}
 		if err == nil && c.sealer.Due() {
 			err = c.send(nil)
