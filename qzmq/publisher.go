@@ -312,3 +312,10 @@ func distribute(pipes []*pipe, parts [][]byte) (dropped uint64) {
 	}
 	return dropped
 }
+
+func (t *publisher) poll() int {
+	if len(t.said) > 0 {
+		return PollIn | PollOut
+	}
+	return PollOut
+}

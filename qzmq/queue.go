@@ -283,10 +283,3 @@ func appendFrames(dst []byte, parts [][]byte) []byte {
 	}
 	return dst
 }
-
-func (t *publisher) poll() int {
-	if len(t.said) > 0 {
-		return PollIn | PollOut
-	}
-	return PollOut
-}
