@@ -85,7 +85,7 @@ func (c *connection) write() {
 	defer close(c.written)
 	defer context.AfterFunc(c.s.ctx, func() { c.end(ErrClosed) })()
 	var runs []run
-	var wires [][]byte
+	var out []zmtp.Messages
 	rest := time.NewTimer(restTime)
 	defer rest.Stop()
 	for {
@@ -109,20 +109,20 @@ func (c *connection) write() {
 			case <-c.bell:
 			case <-rest.C:
 				c.p.out.rest()
-				runs, wires = nil, nil
+				runs, out = nil, nil
 			case <-c.over:
 				return
 			}
 			continue
 		}
-		wires = wires[:0]
+		out = out[:0]
 		messages, bytes := 0, 0
 		for i := range runs {
-			wires = append(wires, runs[i].wire)
+			out = append(out, zmtp.Messages{Wire: runs[i].wire, Shared: runs[i].shared})
 			messages += runs[i].messages
 			bytes += len(runs[i].wire)
 		}
-		if err := c.wire.WriteMessages(wires); err != nil {
+		if err := c.wire.WriteMessages(out); err != nil {
 			c.end(err)
 			return
 		}
@@ -131,7 +131,7 @@ func (c *connection) write() {
 		if c.sealed != nil {
 			stats.encrypted.Add(uint64(messages))
 		}
-		clear(wires)
+		clear(out)
 		c.p.out.recycle(runs)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // wire is a connection on which messages flow: a session of QZMQ1, or plain ZMTP.
 type wire interface {
 	ReadMessages() (zmtp.Messages, error)
-	WriteMessages(runs [][]byte) error
+	WriteMessages(runs []zmtp.Messages) error
 	WriteCommand(name string, body []byte) error
 	Close() error
 }

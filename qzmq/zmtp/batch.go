@@ -91,17 +91,42 @@ func (b *batch) seal(s *record.StreamSealer) error {
 		if _, err := s.Seal(b.buf[start:start], b.buf[start:end]); err != nil {
 			return err
 		}
-		size := 1 + len(recordName) + end - start + record.TagLen
-		head := b.buf[start-recordHead : start-recordHead : start]
-		if b.sealed == 0 && size <= maxShort {
-			b.from = maxHeaderLen - 2
-			head = AppendHeader(head[b.from:b.from], Command, size)
-		} else {
-			head = appendLongHeader(head, Command, size)
-		}
-		head = append(head, byte(len(recordName)))
-		_ = append(head, recordName...)
+		b.head(start, end)
 	}
+	return nil
+}
+
+// head writes what stands before the record of the plaintext from start to end.
+func (b *batch) head(start, end int) {
+	size := 1 + len(recordName) + end - start + record.TagLen
+	head := b.buf[start-recordHead : start-recordHead : start]
+	if b.sealed == 0 && size <= maxShort {
+		b.from = maxHeaderLen - 2
+		head = AppendHeader(head[b.from:b.from], Command, size)
+	} else {
+		head = appendLongHeader(head, Command, size)
+	}
+	head = append(head, byte(len(recordName)))
+	_ = append(head, recordName...)
+}
+
+// sealAway seals plaintext that stands elsewhere, as a record behind all others, which
+// it seals before.
+func (b *batch) sealAway(s *record.StreamSealer, plaintext []byte) error {
+	b.end(0)
+	if err := b.seal(s); err != nil {
+		return err
+	}
+	b.buf = append(b.buf, make([]byte, recordHead)...)
+	start, end := len(b.buf), len(b.buf)+len(plaintext)
+	buf, err := s.Seal(b.buf, plaintext)
+	if err != nil {
+		return err
+	}
+	b.buf = buf
+	b.starts, b.ends = append(b.starts, start), append(b.ends, end)
+	b.head(start, end)
+	b.sealed++
 	return nil
 }
 

@@ -3,6 +3,8 @@ package zmtp
 import (
 	"bytes"
 	"fmt"
+	"strings"
+	"unsafe"
 )
 
 // What a socket carries: whole messages, back to back in the form of a plain
@@ -15,6 +17,7 @@ type Messages struct {
 	Wire    []byte // frames with their headers
 	Count   int    // of the messages in Wire
 	Command []byte // the body of a command, when there are no messages
+	Shared  bool   // of messages to write: others look at Wire too
 }
 
 // mostAtOnce is what is allocated for a frame whose peer has announced as much, before
@@ -156,9 +159,36 @@ func (m *progress) messages(b []byte, o *Options) (n, count int, err error) {
 // connection. Its first bytes stand in room of their own until a frame comes that tells
 // how large it is: an envelope costs no allocation besides that of its message.
 type gathered struct {
-	wire []byte
-	room [64]byte
+	wire    []byte
+	room    [64]byte
+	covered [maxHeaderLen]byte // of wire: its end, over which open has put a header
 }
+
+// open gives the place for the plaintext of a record of n bytes, if that is probably
+// the next piece and has room: its body then stands where it belongs, and its header on
+// the last bytes that have come, until opened.
+func (g *gathered) open(n int) []byte {
+	at := len(g.wire) - maxHeaderLen
+	if at < 0 || n <= maxHeaderLen+maxShort || at+n > cap(g.wire) {
+		return nil
+	}
+	copy(g.covered[:], g.wire[at:])
+	return g.wire[at:at]
+}
+
+// opened gives frames that were opened in such a place. They stay there if they begin
+// with a piece as expected, and take recognises its body.
+func (g *gathered) opened(frames []byte) []byte {
+	p, n, err := parsePiece(frames)
+	if err == nil && n == maxHeaderLen && p.flags&rest != 0 {
+		return frames
+	}
+	frames = bytes.Clone(frames)
+	g.uncover()
+	return frames
+}
+
+func (g *gathered) uncover() { copy(g.wire[len(g.wire)-maxHeaderLen:], g.covered[:]) }
 
 // take adds a piece, and gives the message when it is complete. What has come was
 // held to the limits before.
@@ -166,6 +196,26 @@ func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
 	if g.wire == nil {
 		g.wire = g.room[:0]
 	}
+	at := len(g.wire)
+	if p.flags&rest != 0 && len(body) > 0 && at < cap(g.wire) && &body[0] == &g.wire[:at+1][at] {
+		g.uncover()
+		g.wire = g.wire[:at+len(body)]
+	} else {
+		g.add(p, body, atOnce)
+	}
+	if p.flags&(cut|More) != 0 {
+		return nil
+	}
+	whole := g.wire[:len(g.wire):len(g.wire)]
+	if cap(g.wire) == len(g.room) { // it is there still: what has grown is larger
+		whole = bytes.Clone(whole)
+	}
+	g.wire = nil
+	return whole
+}
+
+// add copies a piece, with the header of its frame if it is the first.
+func (g *gathered) add(p piece, body []byte, atOnce int) {
 	need := len(g.wire) + len(body)
 	if p.flags&rest == 0 {
 		need += maxHeaderLen
@@ -176,37 +226,36 @@ func (g *gathered) take(p piece, body []byte, atOnce int) []byte {
 		if p.flags&rest == 0 {
 			size = max(need, len(g.wire)+maxHeaderLen+min(int(p.total), atOnce))
 		}
-		grown := make([]byte, len(g.wire), size)
-		copy(grown, g.wire)
-		g.wire = grown
+		g.wire = append(uncleared(size), g.wire...)
 	}
 	if p.flags&rest == 0 {
 		g.wire = AppendHeader(g.wire, p.flags&More, int(p.total))
 	}
 	g.wire = append(g.wire, body...)
-	if p.flags&(cut|More) != 0 {
-		return nil
-	}
-	whole := g.wire
-	if cap(whole) == len(g.room) { // it is there still: what has grown is larger
-		whole = bytes.Clone(whole)
-	}
-	g.wire = nil
-	return whole
+}
+
+// uncleared gives memory with room for n bytes that are not zero yet: they are written
+// once, not twice. Who appends to it never sees them.
+func uncleared(n int) []byte {
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0) // so that there is a String
+	return unsafe.Slice(unsafe.StringData(b.String()), n)[:0]
 }
 
 // WriteMessages sends runs of whole messages in the form of a plain connection,
 // together with whatever was queued before, and returns when they were written; the
-// runs are the caller's again. It is for who sends messages in no other way. Errors
-// are those of WriteMessage, but for the limits: they are the caller's affair.
-func (c *Conn) WriteMessages(runs [][]byte) error {
+// memory is the caller's again, but what stands in it, unless it is Shared, is not what
+// it was. It is for who sends messages in no other way. Errors are those of
+// WriteMessage, but for the limits: they are the caller's affair.
+func (c *Conn) WriteMessages(runs []Messages) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if err := c.write("", nil, nil); err != nil { // commands that wait already
 		return err
 	}
-	for _, run := range runs {
-		if err := c.seal(run); err != nil {
+	for i := range runs {
+		if err := c.seal(runs[i].Wire, runs[i].Shared); err != nil {
 			return c.endWrite(err)
 		}
 	}
@@ -219,34 +268,72 @@ func (c *Conn) WriteMessages(runs [][]byte) error {
 	return nil
 }
 
+const (
+	// firstPiece is the body of a large frame's first piece: little, so that whoever
+	// receives it knows how large the frame is before most of it comes, and has it
+	// opened where it will stay.
+	firstPiece = 256
+
+	// sealedAway is from how many bytes on a record is sealed from where its plaintext
+	// stands. What is less is copied, and may share a record.
+	sealedAway = 16 << 10
+)
+
 // seal makes records of a run: of as many of its whole frames as have room in one,
 // and of the pieces of a frame that has not. Whenever there is much it is written.
-func (c *Conn) seal(run []byte) error {
+func (c *Conn) seal(run []byte, shared bool) error {
 	for len(run) > 0 {
-		n := wholeFrames(run)
-		if n > 0 {
-			if err := c.makeRoom(n); err != nil {
+		if n := wholeFrames(run); n > 0 {
+			if err := c.sealFrames(run[:n]); err != nil {
 				return err
 			}
-			c.out.begin(n, c.options.PadTo)
-			c.out.buf = append(c.out.buf, run[:n]...)
 			run = run[n:]
 			continue
 		}
 		h, head, _ := ParseHeader(run)
-		body, flags := run[head:head+int(h.Size)], h.Flags|cut
-		run = run[head+int(h.Size):]
-		for len(body) > 0 {
-			n := min(len(body), maxPiece)
-			if n == len(body) {
-				flags &^= cut
-			}
-			if err := c.makeRoom(pieceLen(flags, n)); err != nil {
+		end := head + int(h.Size)
+		if err := c.sealPieces(h, run[:end], head, shared); err != nil {
+			return err
+		}
+		run = run[end:]
+	}
+	return nil
+}
+
+// sealFrames makes a record of whole frames, or a part of one.
+func (c *Conn) sealFrames(frames []byte) error {
+	if err := c.makeRoom(len(frames)); err != nil {
+		return err
+	}
+	if len(frames) >= sealedAway && c.options.PadTo == 0 {
+		return c.out.sealAway(c.sealer, frames)
+	}
+	c.out.begin(len(frames), c.options.PadTo)
+	c.out.buf = append(c.out.buf, frames...)
+	return nil
+}
+
+// sealPieces makes records of a frame that is too large for one. Its body begins at
+// head. Unless it is shared the header of a piece is written over the end of the piece
+// before, which is sealed already, so that both stand together.
+func (c *Conn) sealPieces(h Header, frame []byte, head int, shared bool) error {
+	flags := h.Flags | cut
+	for at, n := head, firstPiece; at < len(frame); at, n = at+n, maxPiece {
+		if n = min(n, len(frame)-at); at+n == len(frame) {
+			flags &^= cut
+		}
+		if err := c.makeRoom(pieceLen(flags, n)); err != nil {
+			return err
+		}
+		if flags&rest != 0 && n >= sealedAway && !shared && c.options.PadTo == 0 {
+			appendPiece(frame[:at-maxHeaderLen], flags, n, 0)
+			if err := c.out.sealAway(c.sealer, frame[at-maxHeaderLen:at+n]); err != nil {
 				return err
 			}
-			c.out.frame(flags, int(h.Size), body[:n], c.options.PadTo)
-			body, flags = body[n:], flags|rest
+		} else {
+			c.out.frame(flags, int(h.Size), frame[at:at+n], c.options.PadTo)
 		}
+		flags |= rest
 	}
 	return nil
 }
@@ -278,5 +365,13 @@ func wholeFrames(run []byte) (n int) {
 	}
 }
 
-// WriteMessages is WriteWire, under the name that a Conn has for it.
-func (n *Null) WriteMessages(runs [][]byte) error { return n.WriteWire(runs) }
+// WriteMessages is WriteWire in the form that a Conn has for it.
+func (n *Null) WriteMessages(runs []Messages) error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	n.list = n.list[:0]
+	for i := range runs {
+		n.list = append(n.list, runs[i].Wire)
+	}
+	return n.write(n.list)
+}

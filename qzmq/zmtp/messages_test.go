@@ -31,9 +31,13 @@ func TestMessages(t *testing.T) {
 			want = append(want, run...)
 		}
 	}
-	check := func(t *testing.T, write func([][]byte) error, read func() (Messages, error)) {
+	check := func(t *testing.T, shared bool, write func([]Messages) error, read func() (Messages, error)) {
 		done := make(chan error, 1)
-		go func() { done <- write(runs) }()
+		all := make([]Messages, len(runs))
+		for i, run := range runs {
+			all[i] = Messages{Wire: bytes.Clone(run), Shared: shared}
+		}
+		go func() { done <- write(all) }()
 		var got []byte
 		count := 0
 		for count < messages {
@@ -53,16 +57,21 @@ func TestMessages(t *testing.T) {
 		if count != messages || !bytes.Equal(got, want) {
 			t.Errorf("%d messages in %d bytes, want %d in %d", count, len(got), messages, len(want))
 		}
+		for i, m := range all {
+			if shared && !bytes.Equal(m.Wire, runs[i]) {
+				t.Errorf("run %d is not what it was, and others look at it", i)
+			}
+		}
 	}
 	t.Run("QZMQ1", func(t *testing.T) {
 		a, b := sessionsOver(t, tcpPipe)
-		check(t, a.WriteMessages, b.ReadMessages)
-		check(t, b.WriteMessages, a.ReadMessages)
+		check(t, false, a.WriteMessages, b.ReadMessages)
+		check(t, true, b.WriteMessages, a.ReadMessages)
 	})
 	t.Run("NULL", func(t *testing.T) {
 		x, y := tcpPipe(t)
 		a, b := readyNulls(t, x, y)
-		check(t, func(runs [][]byte) error { return a.WriteMessages(append([][]byte(nil), runs...)) }, b.ReadMessages)
+		check(t, true, a.WriteMessages, b.ReadMessages)
 	})
 }
 
@@ -90,4 +99,70 @@ func TestGatheredTakesMemoryOnce(t *testing.T) {
 			t.Errorf("a %s message is not what it was", name)
 		}
 	}
+}
+
+// Pieces of all sizes, padded or not, with commands between them and messages right
+// behind, are put together as they were, wherever their records are opened.
+func TestMessagesFromPieces(t *testing.T) {
+	for name, padTo := range map[string]int{"plain": 0, "padded": 4096} {
+		t.Run(name, func(t *testing.T) {
+			a, b := sessionsOver(t, tcpPipe)
+			if err := a.Configure(Options{PadTo: padTo}); err != nil {
+				t.Fatal(err)
+			}
+			random := rand.New(rand.NewPCG(3, uint64(padTo)))
+			sent := make(chan error, 1)
+			var want [][]byte
+			for range 60 {
+				body := make([]byte, 70_000+random.IntN(400_000))
+				for i := range body {
+					body[i] = byte(random.Uint32())
+				}
+				want = append(want, body, body[:1+random.IntN(3000)])
+			}
+			go func() { sent <- writePieces(a, want, random) }()
+			for i, body := range want {
+				m, err := b.ReadMessages()
+				for ; err == nil && m.Command != nil; m, err = b.ReadMessages() {
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if whole := append(AppendHeader(nil, 0, len(body)), body...); m.Count != 1 || !bytes.Equal(m.Wire, whole) {
+					t.Fatalf("message %d has changed: %d of %d bytes", i, len(m.Wire), len(whole))
+				}
+			}
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// writePieces writes large messages in pieces of any size, with commands between them,
+// and each small one into the record that ends the large one before.
+func writePieces(c *Conn, messages [][]byte, random *rand.Rand) error {
+	for _, body := range messages {
+		for at := 0; at < len(body); {
+			n := min(len(body)-at, 1+random.IntN(1<<(1+random.IntN(16))))
+			if len(body) < 4000 {
+				n = len(body)
+			}
+			if err := c.WriteFrame(Frame{Size: len(body), At: at, Body: body[at : at+n]}); err != nil {
+				return err
+			}
+			at += n
+			if random.IntN(4) == 0 {
+				if err := c.WriteFrame(Frame{Flags: Command, Body: []byte("\x04PINGxx")}); err != nil {
+					return err
+				}
+			}
+			if at < len(body) && random.IntN(2) == 0 {
+				if err := c.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return c.Flush()
 }

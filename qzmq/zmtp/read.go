@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"github.com/qzmq/gateway/qzmq/handshake"
+	"github.com/qzmq/gateway/qzmq/record"
 )
 
 // Reading, from the outside in:
@@ -189,7 +190,8 @@ func (c *Conn) endRecord() error {
 	return nil
 }
 
-// nextRecord opens the next record in place, into c.frames. It has a frame.
+// nextRecord opens the next record into c.frames: in place, or where the rest of a
+// message belongs that is being gathered. It has a frame.
 func (c *Conn) nextRecord() error {
 	name, sealed, err := c.in.command(c.nc, maxRecordBody)
 	if err != nil {
@@ -198,7 +200,15 @@ func (c *Conn) nextRecord() error {
 	if string(name) != recordName {
 		return ErrUnexpected
 	}
-	if c.frames, err = c.opener.Open(sealed[:0], sealed); err != nil {
+	place := c.gathered.open(len(sealed) - record.TagLen)
+	if place != nil {
+		if c.frames, err = c.opener.Open(place, sealed); err == nil {
+			c.frames = c.gathered.opened(c.frames)
+		}
+	} else {
+		c.frames, err = c.opener.Open(sealed[:0], sealed)
+	}
+	if err != nil {
 		return err
 	}
 	c.carried(1, len(c.frames))
