@@ -23,7 +23,11 @@ type mailbox struct {
 	pipes   []*pipe    // each once
 	spare   []*pipe
 	waiting []chan struct{} // of calls that wait; each has room for one word
+	idle    []*patience     // of calls that have ended, for the next ones
 }
+
+// mostResting is how many patiences a socket keeps: so many calls wait at once, as a rule.
+const mostResting = 4
 
 // post tells of an event. Events of the same kind on one pipe are one.
 func (m *mailbox) post(p *pipe, e event) {
@@ -71,24 +75,34 @@ func (m *mailbox) collect(handle func(*pipe, event)) {
 	m.spare = pipes
 }
 
-// wait has waits rung when something happens, or has happened and was not collected.
-func (m *mailbox) wait(waits chan struct{}) {
+// wait has p rung when something happens, or has happened and was not collected. p is
+// nil for a call that has not waited yet.
+func (m *mailbox) wait(p *patience) *patience {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.pipes) > 0 {
-		ring(waits)
-		return
+	if n := len(m.idle); p == nil && n > 0 {
+		p, m.idle = m.idle[n-1], m.idle[:n-1]
+	} else if p == nil {
+		p = &patience{changed: make(chan struct{}, 1)}
 	}
-	m.waiting = append(m.waiting, waits)
+	if len(m.pipes) > 0 {
+		ring(p.changed)
+	} else {
+		m.waiting = append(m.waiting, p.changed)
+	}
+	return p
 }
 
 // leave is for a call that does not wait any more, and may have been rung.
-func (m *mailbox) leave(waits chan struct{}) {
+func (m *mailbox) leave(p *patience) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.waiting = remove(m.waiting, waits)
+	m.waiting = remove(m.waiting, p.changed)
 	select {
-	case <-waits:
+	case <-p.changed:
 	default:
+	}
+	if len(m.idle) < mostResting {
+		m.idle = append(m.idle, p)
 	}
 }

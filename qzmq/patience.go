@@ -13,19 +13,6 @@ type patience struct {
 	timing  bool
 }
 
-// beginWait has the call told of what happens from now on. p is its patience, nil when
-// it has not waited yet. The caller holds s.mu, and has found nothing.
-func (s *socket) beginWait(p *patience) *patience {
-	if p == nil {
-		p, _ = s.transport.patience.Get().(*patience)
-		if p == nil {
-			p = &patience{changed: make(chan struct{}, 1)}
-		}
-	}
-	s.mail.wait(p.changed)
-	return p
-}
-
 // wait waits. The timeout counts from the first wait.
 func (p *patience) wait(ctx context.Context, timeout time.Duration) error {
 	if timeout == 0 {
@@ -63,10 +50,9 @@ func (s *socket) endWait(at **patience) {
 	if p == nil {
 		return
 	}
-	s.mail.leave(p.changed)
 	if p.timing {
 		p.timer.Stop() // nothing is received from C after that
 		p.timing = false
 	}
-	s.transport.patience.Put(p)
+	s.mail.leave(p)
 }

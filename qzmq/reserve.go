@@ -21,6 +21,7 @@ type reserve struct {
 	watching atomic.Bool    // look is due
 
 	mu     sync.Mutex // guards what follows
+	timer  *time.Timer
 	memory []byte
 	seen   uint64 // of heard, at the last look
 	idle   int    // looks in a row that have found little
@@ -36,7 +37,18 @@ const (
 // watch is called whenever something was received.
 func (r *reserve) watch() {
 	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
-		time.AfterFunc(lookTime, r.look)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.soon()
+	}
+}
+
+// soon has look called. The caller holds r.mu.
+func (r *reserve) soon() {
+	if r.timer == nil {
+		r.timer = time.AfterFunc(lookTime, r.look)
+	} else {
+		r.timer.Reset(lookTime)
 	}
 }
 
@@ -60,5 +72,5 @@ func (r *reserve) look() {
 		r.watching.Store(false)
 		return
 	}
-	time.AfterFunc(lookTime, r.look)
+	r.soon()
 }

@@ -164,7 +164,7 @@ func (s *socket) sendWaiting(ctx context.Context, parts [][]byte) error {
 			s.mu.Unlock()
 			return err
 		}
-		p = s.beginWait(p)
+		p = s.mail.wait(p)
 		timeout := s.set.sndTimeout
 		s.mu.Unlock()
 		if err := p.wait(ctx, timeout); err != nil {
@@ -263,7 +263,7 @@ func (s *socket) recvWaiting(ctx context.Context, take func(parts [][]byte, from
 			s.mu.Unlock()
 			return err
 		}
-		p = s.beginWait(p)
+		p = s.mail.wait(p)
 		timeout := s.set.rcvTimeout
 		s.mu.Unlock()
 		if err := p.wait(ctx, timeout); err != nil {

@@ -45,7 +45,6 @@ type transport struct {
 	shaking    *zmtp.Places // handshakes under way at listeners
 	pool       zmtp.Pool
 	reserve    reserve
-	patience   sync.Pool // of *patience
 
 	mu      sync.Mutex // guards what follows
 	set     settings   // of new sockets

@@ -303,16 +303,19 @@ func (s *subscriber) receive(probed func()) {
 }
 
 // allocations counts messages, and what the process allocates for each one once the
-// first twenty have made queues and pools what they need to be.
+// first have made queues and pools what they need to be.
 type allocations struct {
 	messages int
+	from     int
 	before   runtime.MemStats
 }
 
-const warm = 20
+// warm is how many messages come first, and warmer the same where there are so many.
+const warm, warmer = 20, 300
 
 func (a *allocations) count() {
-	if a.messages++; a.messages == warm {
+	if a.messages++; a.messages == warm || a.messages == warmer {
+		a.from = a.messages
 		runtime.ReadMemStats(&a.before)
 	}
 }
@@ -321,5 +324,5 @@ func (a *allocations) count() {
 func (a *allocations) each() float64 {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-	return float64(now.Mallocs-a.before.Mallocs) / float64(max(0, a.messages-warm))
+	return float64(now.Mallocs-a.before.Mallocs) / float64(max(0, a.messages-max(warm, a.from)))
 }
