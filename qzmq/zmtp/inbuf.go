@@ -3,6 +3,7 @@ package zmtp
 import (
 	"bytes"
 	"io"
+	"net"
 )
 
 // inbuf holds bytes that have arrived and were not consumed yet. It grows only
@@ -14,9 +15,9 @@ type inbuf struct {
 	eager int  // up to this size reads that fill the buffer make it grow; 0 for strangers
 	keep  keep
 
-	source *source // what is read, with memory of pool while bytes are there; nil for memory of our own
-	pool   *Pool
-	lent   *loan // by pool: all of buf
+	source *source // what is read; nil for what fill is given
+	pool   *Pool   // where memory is from while bytes are there; nil for memory of our own
+	lent   *loan   // by pool: all of buf
 }
 
 const (
@@ -52,18 +53,24 @@ func (b *inbuf) read(src io.Reader) (int, error) {
 	return b.source.read(b, true)
 }
 
-// borrow has an inbuf hold memory only while there is something in it.
-func (b *inbuf) borrow(pool *Pool, s *source) {
-	if s.raw == nil {
-		return // nobody can be asked whether something is there
+// from has an inbuf read a connection in its own way. With a pool it holds memory only
+// while there is something in it.
+func (b *inbuf) from(nc net.Conn, pool *Pool) {
+	if b.source == nil {
+		if s := newSource(nc); s.raw != nil {
+			b.source = s
+		}
+	}
+	if b.source == nil || pool == nil || b.pool != nil {
+		return // nobody can be asked whether something is there, or need be
 	}
 	b.buf = bytes.Clone(b.unread())
-	b.r, b.w, b.more, b.pool, b.source = 0, len(b.buf), false, pool, s
+	b.r, b.w, b.more, b.pool = 0, len(b.buf), false, pool
 }
 
 // lend and takeBack make b a lender.
 func (b *inbuf) lend() []byte {
-	if b.lent == nil {
+	if b.pool != nil && b.lent == nil {
 		b.lent = b.pool.record()
 		b.w = copy(b.lent.buf, b.unread())
 		b.buf, b.r = b.lent.buf, 0

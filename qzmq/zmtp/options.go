@@ -55,9 +55,7 @@ func (c *Conn) Configure(o Options) error {
 		return err
 	}
 	c.options = o
-	if o.Pool != nil && c.in.pool == nil {
-		c.in.borrow(o.Pool, newSource(c.nc))
-	}
+	c.in.from(c.nc, o.Pool)
 	c.rotating.Lock()
 	defer c.rotating.Unlock()
 	c.live(due)

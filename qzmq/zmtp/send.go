@@ -117,7 +117,8 @@ func (c *Conn) send(next *record.StreamSealer) error {
 		c.sealer = next
 	}
 	if err == nil {
-		_, err = c.nc.Write(c.out.bytes())
+		c.list = append(c.list[:0], c.out.bytes())
+		err = c.sink.write(c.list)
 	}
 	c.carried(c.out.volume())
 	c.out.reset()
