@@ -20,10 +20,12 @@ const (
 	jitter     = 0.1
 	agesAtMost = 3
 
-	// Rotations are not closer than this, whoever asks for them, and one that
-	// came to nothing is asked for again after rotateRetry.
+	// Rotations are not closer than this, whoever asks for them. One that came to
+	// nothing is asked for again after a part of the greatest age, and retryAtMost:
+	// several times before the session ends.
 	rotateLeast = time.Second
-	rotateRetry = 10 * time.Second
+	retryPart   = 4
+	retryAtMost = 10 * time.Second
 )
 
 // tend looks after the link's age and wear until ctx ends.
@@ -86,10 +88,11 @@ var (
 // that dialled it, make before break.
 func (l *link) rotate(why string) error {
 	now := sinceBoot()
+	retry := max(rotateLeast, min(l.peering.rotation.MaxAge/retryPart, retryAtMost))
 	l.mu.Lock()
 	c := l.sealing
 	connected := c != nil && c.alive
-	due := connected && now-c.born > rotateLeast && (l.rotating == 0 || now-l.rotating > rotateRetry)
+	due := connected && now-c.born > rotateLeast && (l.rotating == 0 || now-l.rotating > retry)
 	if due {
 		l.rotating = now
 	}
