@@ -23,6 +23,26 @@ DATA ·plus32+32(SB)/8, $32
 DATA ·plus32+48(SB)/8, $32
 GLOBL ·plus32(SB), RODATA|NOPTR, $64
 
+DATA ·plus16+0(SB)/8, $16
+DATA ·plus16+16(SB)/8, $16
+GLOBL ·plus16(SB), RODATA|NOPTR, $32
+
+GLOBL ·empty(SB), RODATA|NOPTR, $32
+
+DATA ·ones+0(SB)/8, $-1
+DATA ·ones+8(SB)/8, $-1
+DATA ·ones+16(SB)/8, $-1
+DATA ·ones+24(SB)/8, $-1
+GLOBL ·ones(SB), RODATA|NOPTR, $64
+
+DATA ·slide+0(SB)/8, $0x8080808080808080
+DATA ·slide+8(SB)/8, $0x8080808080808080
+DATA ·slide+16(SB)/8, $0x0706050403020100
+DATA ·slide+24(SB)/8, $0x0f0e0d0c0b0a0908
+DATA ·slide+32(SB)/8, $0x8080808080808080
+DATA ·slide+40(SB)/8, $0x8080808080808080
+GLOBL ·slide(SB), RODATA|NOPTR, $48
+
 // The 32 counters of a unit, relative to its first: in the last byte of a block.
 DATA ·offsets+24(SB)/8, $0x0100000000000000
 DATA ·offsets+40(SB)/8, $0x0200000000000000

@@ -1,7 +1,7 @@
-// What New computes from a key: round keys, and the powers of H.
+// What New computes from a key for vectors of two blocks: round keys, and the powers of H.
 
 #include "textflag.h"
-#include "names_amd64.h"
+#include "avx2_names_amd64.h"
 
 // SUM_UP adds to each word of x those before it.
 #define SUM_UP(x) \
@@ -10,8 +10,8 @@
 	VPSLLDQ $8, x, X5 \
 	VPXOR   X5, x, x
 
-// func expand(k *keys, key *[32]byte)
-TEXT ·expand(SB), NOSPLIT, $0-16
+// func expand256(k *keys, key *[32]byte)
+TEXT ·expand256(SB), NOSPLIT, $0-16
 	MOVQ k+0(FP), keys
 	MOVQ key+8(FP), SI
 
@@ -42,50 +42,57 @@ round:
 	JNZ         round
 
 	// H = E(K, 0) (7.1, step 1).
-	LOAD_KEYS
-	VMOVDQU       roundsAt(keys), X0
-	ROUNDS_NARROW
-	VAESENCLAST   key14, text0, text0
-	VPSHUFB       reverseX, X0, X0
+	LEAQ    (roundsAt+16)(keys), DI
+	VMOVDQU roundsAt(keys), X0
+	MOVL    $13, CX
+encrypt:
+	VAESENC (DI), X0, X0
+	ADDQ    $16, DI
+	DECL    CX
+	JNZ     encrypt
+	VAESENCLAST (DI), X0, X0
+	VPSHUFB     ·reversal(SB), X0, X0
 
 	// Division by x is a shift upwards here; where the constant term drops out, the
 	// modulus is added.
-	VPSHUFD    $0xff, X0, X1
-	VPSRAD     $31, X1, X1
-	VPAND      ·modulus(SB), X1, X1
-	VPSRLQ     $63, X0, X2
-	VPSLLDQ    $8, X2, X2
-	VPSLLQ     $1, X0, X0
-	VPTERNLOGD $0x96, X1, X2, X0
+	VPSHUFD $0xff, X0, X1
+	VPSRAD  $31, X1, X1
+	VPAND   ·modulus(SB), X1, X1
+	VPSRLQ  $63, X0, X2
+	VPSLLDQ $8, X2, X2
+	VPSLLQ  $1, X0, X0
+	VPXOR   X1, X0, X0
+	VPXOR   X2, X0, X0
 
 	// H^1, H^2, … downwards from the end.
-	LEAQ      powersOne(keys), DI
-	VMOVDQA64 X0, hashX
-	VMOVDQU   hashX, (DI)
-	MOVL      $32, CX
+	LEAQ    powersOne(keys), DI
+	VMOVDQA X0, hashX
+	VMOVDQU hashX, (DI)
+	MOVL    $32, CX
 multiply:
-	VMOVDQA64 hashX, X1
+	VMOVDQA hash, Y1
+	VMOVDQA Y0, Y2
 	CLEAR
-	MULTIPLY_ADD(Z1, Z0)
+	MULTIPLY_ADD(Y1, Y2)
 	REDUCE
-	SUBQ      $16, DI
-	VMOVDQU   hashX, (DI)
-	DECL      CX
-	JNZ       multiply
+	SUBQ    $16, DI
+	VMOVDQU hashX, (DI)
+	DECL    CX
+	JNZ     multiply
 
 	// For each pair of vectors of powers, the sums of their halves.
-	LEAQ powersUnit(keys), SI
+	LEAQ 64(keys), SI
 	LEAQ sumsAt(keys), DI
-	MOVL $4, CX
+	MOVL $8, CX
 pair:
-	VMOVDQU64   (SI), Z0
-	VMOVDQU64   64(SI), Z1
-	VPUNPCKLQDQ Z1, Z0, Z2
-	VPUNPCKHQDQ Z1, Z0, Z3
-	VPXORQ      Z2, Z3, Z2
-	VMOVDQU64   Z2, (DI)
-	ADDQ        $128, SI
-	ADDQ        $64, DI
+	VMOVDQU     (SI), Y0
+	VMOVDQU     32(SI), Y1
+	VPUNPCKLQDQ Y1, Y0, Y2
+	VPUNPCKHQDQ Y1, Y0, Y3
+	VPXOR       Y2, Y3, Y2
+	VMOVDQU     Y2, (DI)
+	ADDQ        $64, SI
+	ADDQ        $32, DI
 	DECL        CX
 	JNZ         pair
 	VZEROUPPER

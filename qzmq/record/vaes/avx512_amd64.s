@@ -41,8 +41,8 @@
 // loads and stores have masks; it stops early where there is little.
 
 #include "textflag.h"
-#include "names_amd64.h"
-#include "unit_amd64.h"
+#include "avx512_names_amd64.h"
+#include "avx512_unit_amd64.h"
 
 // MASK sets bytes to the first count of a vector, at most 64.
 #define MASK \
@@ -230,8 +230,8 @@ hashDone:
 	VPSHUFB   reverseX, hashX, hashX \
 	VPXORQ    tagMaskX, hashX, hashX
 
-// func seal(k *keys, dst, src []byte, nonce *[12]byte, aad []byte) bool
-TEXT ·seal(SB), NOSPLIT, $64-89
+// func seal512(k *keys, dst, src []byte, nonce *[12]byte, aad []byte) bool
+TEXT ·seal512(SB), NOSPLIT, $64-89
 	START
 	HASH_AAD
 	SUBQ $512, left
@@ -295,8 +295,8 @@ overlap:
 	MOVB $0, ret+88(FP)
 	RET
 
-// func open(k *keys, dst, src []byte, nonce *[12]byte, aad []byte, tag *[16]byte) bool
-TEXT ·open(SB), NOSPLIT, $64-97
+// func open512(k *keys, dst, src []byte, nonce *[12]byte, aad []byte, tag *[16]byte) bool
+TEXT ·open512(SB), NOSPLIT, $64-97
 	START
 	HASH_AAD
 	SUBQ $512, left
