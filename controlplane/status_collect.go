@@ -16,6 +16,7 @@ import (
 	"github.com/qzmq/gateway/dataplane/superframe"
 	"github.com/qzmq/gateway/dataplane/xsk"
 	"github.com/qzmq/gateway/qzmq/record"
+	"github.com/qzmq/gateway/qzmq/record/vaes"
 )
 
 // status reads everything anew. Nothing is locked for longer than one link takes,
@@ -206,7 +207,7 @@ func cpuFeatures() []string {
 	}{
 		{"aes", cpu.X86.HasAES}, {"pclmulqdq", cpu.X86.HasPCLMULQDQ}, {"avx", cpu.X86.HasAVX}, {"avx2", cpu.X86.HasAVX2},
 		{"avx512f", cpu.X86.HasAVX512F}, {"avx512vl", cpu.X86.HasAVX512VL}, {"avx512bw", cpu.X86.HasAVX512BW},
-		{"vaes", cpu.X86.HasAVX512VAES}, {"vpclmulqdq", cpu.X86.HasAVX512VPCLMULQDQ},
+		{"vaes", vaes.Supported()}, {"vpclmulqdq", vaes.Supported()}, // package cpu sees them only beside AVX-512
 		{"aes", cpu.ARM64.HasAES}, {"pmull", cpu.ARM64.HasPMULL}, {"sha2", cpu.ARM64.HasSHA2}, {"sha3", cpu.ARM64.HasSHA3},
 	} {
 		if f.has {

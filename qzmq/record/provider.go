@@ -35,7 +35,7 @@ func standard() provider {
 	}}
 }
 
-func vectorised() provider { return provider{"vaes (AVX-512)", vaes.New} }
+func vectorised() provider { return provider{vaes.Name(), vaes.New} }
 
 // inUse chooses once, when the first key is made.
 var inUse = sync.OnceValues(func() (provider, error) {

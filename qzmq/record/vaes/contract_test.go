@@ -10,14 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMisuse(t *testing.T) {
+func TestMisuse(t *testing.T) { each(t, testMisuse) }
+
+func testMisuse(t *testing.T, w width) {
 	s := newSource()
-	c, _ := both(t, s.bytes(keySize))
+	c, _ := both(t, w, s.bytes(keySize))
 	if c.NonceSize() != nonceSize || c.Overhead() != tagSize {
 		t.Errorf("nonces of %d bytes, tags of %d", c.NonceSize(), c.Overhead())
 	}
 	for n := range 66 {
-		if _, err := New(make([]byte, n)); (err == nil) != (n == keySize) {
+		if _, err := w.new(make([]byte, n)); (err == nil) != (n == keySize) {
 			t.Errorf("a key of %d bytes: %v", n, err)
 		}
 		if n != nonceSize {
@@ -59,8 +61,10 @@ func panics(t *testing.T, what string, f func()) {
 }
 
 // TestPrintsNothing has a key of zeros, whose last round keys are well known.
-func TestPrintsNothing(t *testing.T) {
-	c, _ := both(t, make([]byte, keySize))
+func TestPrintsNothing(t *testing.T) { each(t, testPrintsNothing) }
+
+func testPrintsNothing(t *testing.T, w width) {
+	c, _ := both(t, w, make([]byte, keySize))
 	text := []string{fmt.Sprint(c), fmt.Errorf("%w %v", ErrOpen, c).Error(), string(must(json.Marshal(c)))}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%c", "%U", "%t"} {
 		text = append(text, fmt.Sprintf(verb, c), fmt.Sprintf(verb, []any{c}), fmt.Sprintf(verb, struct{ C any }{c}))
@@ -76,9 +80,11 @@ func TestPrintsNothing(t *testing.T) {
 
 // TestFences puts everything at both ends of memory between pages that may not be
 // touched: one byte read or written too far ends the test.
-func TestFences(t *testing.T) {
+func TestFences(t *testing.T) { each(t, testFences) }
+
+func testFences(t *testing.T, w width) {
 	s := newSource()
-	ours, standard := both(t, s.bytes(keySize))
+	ours, standard := both(t, w, s.bytes(keySize))
 	input, output, beside, number := fenced(t), fenced(t), fenced(t), fenced(t)
 	place := func(memory []byte, n int, atEnd bool) []byte {
 		if atEnd {
@@ -89,11 +95,11 @@ func TestFences(t *testing.T) {
 	for _, atEnd := range []bool{true, false} {
 		key := place(number, keySize, atEnd)
 		s.Read(key)
-		fencedKey, err := New(key)
+		fencedKey, err := w.new(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		check(t, fencedKey, must2(both(t, key)), s.bytes(nonceSize), s.bytes(100), nil)
+		check(t, fencedKey, must2(both(t, w, key)), s.bytes(nonceSize), s.bytes(100), nil)
 		nonce := place(number, nonceSize, atEnd)
 		s.Read(nonce)
 		for n := range 1600 {

@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// func features() uint32
-TEXT ·features(SB), NOSPLIT, $0-4
+// func extended() uint32
+TEXT ·extended(SB), NOSPLIT, $0-4
 	MOVL  $7, AX
 	XORL  CX, CX
 	CPUID

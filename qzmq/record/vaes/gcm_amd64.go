@@ -22,61 +22,26 @@ type gcm struct {
 // 16 blocks with the sums of their halves, 15 round keys.
 type keys [36 + 16 + 15][blockSize]byte
 
-// width is how many blocks an instruction takes: there is an implementation for each.
-type width int
-
-const (
-	avx2   width = 2
-	avx512 width = 4
-)
-
 // possible says whether the processor has the instructions, and the operating system
-// keeps the registers.
+// keeps the registers. Package cpu knows of VAES and VPCLMULQDQ, bits 9 and 10 of
+// extended, only together with AVX-512.
 func (w width) possible() bool {
 	x := &cpu.X86
-	if !x.HasAES || !x.HasBMI2 {
+	if !x.HasAES || !x.HasBMI2 || !x.HasAVX2 {
 		return false
 	}
 	if w == avx512 {
 		return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512VAES && x.HasAVX512VPCLMULQDQ
 	}
-	// Package cpu says nothing about VAES and VPCLMULQDQ without AVX-512.
-	const both = 1<<9 | 1<<10
-	return x.HasAVX2 && features()&both == both
+	const vaes, vpclmulqdq = 1 << 9, 1 << 10
+	e := extended()
+	return e&vaes != 0 && e&vpclmulqdq != 0
 }
 
-// widest is what New uses, 0 if nothing is possible.
-func widest() width {
-	for _, w := range []width{avx512, avx2} {
-		if w.possible() {
-			return w
-		}
-	}
-	return 0
-}
-
-// Name says which implementation New gives here, and is empty if it gives none.
-func Name() string {
-	switch widest() {
-	case avx512:
-		return "vaes-avx512"
-	case avx2:
-		return "vaes-avx2"
-	}
-	return ""
-}
-
-// Supported says whether New can succeed here.
-func Supported() bool { return widest() != 0 }
-
-// New gives AES-256-GCM with nonces of 12 bytes and tags of 16, under a key of 32
-// bytes, which it copies. What it gives has a method Wipe besides.
-func New(key []byte) (cipher.AEAD, error) { return widest().new(key) }
+// extended is what CPUID says in ECX of leaf 7, which every processor with AVX2 has.
+func extended() uint32
 
 func (w width) new(key []byte) (cipher.AEAD, error) {
-	if w == 0 {
-		return nil, ErrUnsupported
-	}
 	if len(key) != keySize {
 		return nil, fmt.Errorf("vaes: a key of %d bytes instead of %d", len(key), keySize)
 	}
@@ -183,6 +148,3 @@ func seal256(k *keys, dst, src []byte, nonce *[nonceSize]byte, aad []byte) bool
 
 //go:noescape
 func open256(k *keys, dst, src []byte, nonce *[nonceSize]byte, aad []byte, tag *[tagSize]byte) bool
-
-// features is what CPUID says of leaf 7 in ECX.
-func features() uint32

@@ -12,9 +12,37 @@ import (
 	"testing"
 )
 
-// both gives our cipher and the standard library's under one key. Where the
-// package cannot work the test is skipped, unless the kernel says that it can.
-func both(t testing.TB, key []byte) (ours, standard cipher.AEAD) {
+// each runs a test once for every implementation. Where the processor cannot, the
+// test is skipped, unless the kernel says that it can.
+func each(t *testing.T, test func(t *testing.T, w width)) {
+	for _, w := range widths() {
+		t.Run(w.String(), func(t *testing.T) {
+			needs(t, w)
+			test(t, w)
+		})
+	}
+}
+
+func needs(t testing.TB, w width) {
+	t.Helper()
+	if w.possible() {
+		return
+	}
+	flags := strings.Fields(string(must(os.ReadFile("/proc/cpuinfo"))))
+	needed := []string{"vaes", "vpclmulqdq", "avx2", "bmi2"}
+	if w == avx512 {
+		needed = append(needed, "avx512f", "avx512bw", "avx512vl")
+	}
+	for _, flag := range needed {
+		if !slices.Contains(flags, flag) {
+			t.Skipf("the kernel knows of no %s here", flag)
+		}
+	}
+	t.Fatalf("%v: denied, and the kernel says otherwise", w)
+}
+
+// both gives one of our ciphers and the standard library's under one key.
+func both(t testing.TB, w width, key []byte) (ours, standard cipher.AEAD) {
 	t.Helper()
 	b, err := aes.NewCipher(key)
 	if err != nil {
@@ -23,22 +51,30 @@ func both(t testing.TB, key []byte) (ours, standard cipher.AEAD) {
 	if standard, err = cipher.NewGCM(b); err != nil {
 		t.Fatal(err)
 	}
-	if !Supported() {
-		if _, err := New(key); err != ErrUnsupported {
-			t.Fatalf("not supported, and New gives %v", err)
-		}
-		flags := strings.Fields(string(must(os.ReadFile("/proc/cpuinfo"))))
-		for _, flag := range []string{"vaes", "vpclmulqdq", "avx512f", "avx512bw", "avx512vl", "bmi2"} {
-			if !slices.Contains(flags, flag) {
-				t.Skipf("the kernel knows of no %s here", flag)
-			}
-		}
-		t.Fatal("Supported denies what the kernel says")
-	}
-	if ours, err = New(key); err != nil {
+	if ours, err = w.new(key); err != nil {
 		t.Fatal(err)
 	}
 	return ours, standard
+}
+
+// TestChoice: New takes the fastest that there is, and says so.
+func TestChoice(t *testing.T) {
+	want, ok := width(0), false
+	for _, w := range []width{avx2, avx512} {
+		if w.possible() {
+			want, ok = w, true
+		}
+	}
+	c, err := New(make([]byte, keySize))
+	if !ok {
+		if err != ErrUnsupported || Supported() || Name() != "" {
+			t.Errorf("nothing is possible, and New gives %v, %v, as %q", c, err, Name())
+		}
+		return
+	}
+	if err != nil || !Supported() || Name() != want.String() {
+		t.Errorf("New gives %q, %v instead of %v", Name(), err, want)
+	}
 }
 
 func must[T any](v T, err error) T {
@@ -72,9 +108,11 @@ func check(t *testing.T, ours, standard cipher.AEAD, nonce, plaintext, aad []byt
 	}
 }
 
-func TestLengths(t *testing.T) {
+func TestLengths(t *testing.T) { each(t, testLengths) }
+
+func testLengths(t *testing.T, w width) {
 	s := newSource()
-	ours, standard := both(t, s.bytes(keySize))
+	ours, standard := both(t, w, s.bytes(keySize))
 	lengths := []int{4079, 4080, 4081, 4096, 8900, 9000, 16384, 65535, 65536, 70000, 1<<20 - 33, 1<<20 + 100}
 	for n := range 2101 {
 		lengths = append(lengths, n)
@@ -87,9 +125,11 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-func TestAssociatedData(t *testing.T) {
+func TestAssociatedData(t *testing.T) { each(t, testAssociatedData) }
+
+func testAssociatedData(t *testing.T, w width) {
 	s := newSource()
-	ours, standard := both(t, s.bytes(keySize))
+	ours, standard := both(t, w, s.bytes(keySize))
 	for _, n := range []int{0, 1, 15, 16, 17, 32, 33, 95, 96, 97, 224, 352, 479, 480, 481, 976, 977, 992, 1420} {
 		for a := range 300 {
 			check(t, ours, standard, s.bytes(nonceSize), s.bytes(n), s.bytes(a))
@@ -99,10 +139,12 @@ func TestAssociatedData(t *testing.T) {
 }
 
 // TestKeys covers what depends on the key alone: the schedule and the powers of H.
-func TestKeys(t *testing.T) {
+func TestKeys(t *testing.T) { each(t, testKeys) }
+
+func testKeys(t *testing.T, w width) {
 	s := newSource()
 	for range 2000 {
-		ours, standard := both(t, s.bytes(keySize))
+		ours, standard := both(t, w, s.bytes(keySize))
 		check(t, ours, standard, s.bytes(nonceSize), s.bytes(1100), s.bytes(20))
 	}
 }
@@ -111,10 +153,12 @@ const guard = 0xa5
 
 // TestAlignment has source and destination at all places in a cache line, and in
 // one place, and bytes around the destination that must not change.
-func TestAlignment(t *testing.T) {
+func TestAlignment(t *testing.T) { each(t, testAlignment) }
+
+func testAlignment(t *testing.T, w width) {
 	const around = 640 // more than the longest run of stores
 	s := newSource()
-	ours, standard := both(t, s.bytes(keySize))
+	ours, standard := both(t, w, s.bytes(keySize))
 	nonce, aad := s.bytes(nonceSize), s.bytes(16)
 	for _, n := range []int{0, 1, 33, 64, 255, 479, 480, 1011, 1420} {
 		plaintext := s.bytes(n)
@@ -157,9 +201,11 @@ func TestAlignment(t *testing.T) {
 
 // TestForgeries changes every byte of everything that the tag covers. Nothing of
 // the plaintext may be left.
-func TestForgeries(t *testing.T) {
+func TestForgeries(t *testing.T) { each(t, testForgeries) }
+
+func testForgeries(t *testing.T, w width) {
 	s := newSource()
-	ours, _ := both(t, s.bytes(keySize))
+	ours, _ := both(t, w, s.bytes(keySize))
 	for _, n := range []int{0, 1, 31, 64, 100, 300, 480, 700, 992, 1420} {
 		nonce, aad, plaintext := s.bytes(nonceSize), s.bytes(37), s.bytes(n)
 		sealed := ours.Seal(nil, nonce, plaintext, aad)
@@ -204,9 +250,11 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
-func TestAppends(t *testing.T) {
+func TestAppends(t *testing.T) { each(t, testAppends) }
+
+func testAppends(t *testing.T, w width) {
 	s := newSource()
-	ours, standard := both(t, s.bytes(keySize))
+	ours, standard := both(t, w, s.bytes(keySize))
 	nonce, plaintext, before := s.bytes(nonceSize), s.bytes(100), s.bytes(10)
 	sealed := ours.Seal(slices.Clip(bytes.Clone(before)), nonce, plaintext, nil)
 	if want := standard.Seal(bytes.Clone(before), nonce, plaintext, nil); !bytes.Equal(sealed, want) {
@@ -218,9 +266,11 @@ func TestAppends(t *testing.T) {
 	}
 }
 
-func TestNoAllocations(t *testing.T) {
+func TestNoAllocations(t *testing.T) { each(t, testNoAllocations) }
+
+func testNoAllocations(t *testing.T, w width) {
 	s := newSource()
-	ours, _ := both(t, s.bytes(keySize))
+	ours, _ := both(t, w, s.bytes(keySize))
 	for _, n := range []int{0, 64, 1420, 9000} {
 		nonce, aad, plaintext := s.bytes(nonceSize), s.bytes(16), s.bytes(n)
 		sealed, opened := make([]byte, 0, n+tagSize), make([]byte, 0, n)
@@ -238,6 +288,11 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func FuzzAgainstStandard(f *testing.F) {
+	if !Supported() {
+		for _, w := range widths() {
+			needs(f, w)
+		}
+	}
 	f.Add(make([]byte, keySize), make([]byte, nonceSize), []byte("header"), []byte("text"), uint16(1000), uint8(3), uint8(5))
 	f.Add(bytes.Repeat([]byte{0xff}, keySize), bytes.Repeat([]byte{0xff}, nonceSize), []byte{}, []byte{}, uint16(0), uint8(0), uint8(0))
 	f.Fuzz(func(t *testing.T, key, nonce, aad, text []byte, repeat uint16, from, to uint8) {
@@ -248,24 +303,32 @@ func FuzzAgainstStandard(f *testing.F) {
 		if len(text) > 0 { // the fuzzer prefers short inputs
 			text = bytes.Repeat(text, 1+int(repeat)%3000/len(text))
 		}
-		ours, standard := both(t, k[:])
-		in := append(make([]byte, from), text...)[from:]
-		out := make([]byte, int(to)+len(text)+tagSize)
-		want := standard.Seal(nil, n[:], text, aad)
-		sealed := ours.Seal(out[:to], n[:], in, aad)[to:]
-		if !bytes.Equal(sealed, want) || !bytes.Equal(in, text) || !bytes.Equal(out[:to], make([]byte, to)) {
-			t.Fatalf("%d bytes seal wrongly", len(text))
-		}
-		opened, err := ours.Open(sealed[:0], n[:], sealed, aad)
-		if err != nil || !bytes.Equal(opened, text) {
-			t.Fatalf("%d bytes open wrongly: %v", len(text), err)
-		}
-		i := int(repeat) % len(want)
-		want[i] ^= 1 + from%255
-		if _, err := ours.Open(opened[:0], n[:], want, aad); err != ErrOpen || !bytes.Equal(opened, make([]byte, len(text))) {
-			t.Fatalf("%d bytes open with byte %d changed: %v", len(text), i, err)
+		for _, w := range widths() {
+			if w.possible() {
+				compareOnce(t, w, k[:], n[:], text, aad, int(repeat), from, to)
+			}
 		}
 	})
+}
+
+func compareOnce(t *testing.T, w width, key, nonce, text, aad []byte, which int, from, to uint8) {
+	ours, standard := both(t, w, key)
+	in := append(make([]byte, from), text...)[from:]
+	out := make([]byte, int(to)+len(text)+tagSize)
+	want := standard.Seal(nil, nonce, text, aad)
+	sealed := ours.Seal(out[:to], nonce, in, aad)[to:]
+	if !bytes.Equal(sealed, want) || !bytes.Equal(in, text) || !bytes.Equal(out[:to], make([]byte, to)) {
+		t.Fatalf("%v: %d bytes seal wrongly", w, len(text))
+	}
+	opened, err := ours.Open(sealed[:0], nonce, sealed, aad)
+	if err != nil || !bytes.Equal(opened, text) {
+		t.Fatalf("%v: %d bytes open wrongly: %v", w, len(text), err)
+	}
+	i := which % len(want)
+	want[i] ^= 1 + from%255
+	if _, err := ours.Open(opened[:0], nonce, want, aad); err != ErrOpen || !bytes.Equal(opened, make([]byte, len(text))) {
+		t.Fatalf("%v: %d bytes open with byte %d changed: %v", w, len(text), i, err)
+	}
 }
 
 func ExampleNew() {

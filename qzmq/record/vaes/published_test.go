@@ -11,7 +11,9 @@ import (
 
 // TestSpecification has the test cases 13 to 16 of McGrew and Viega, "The
 // Galois/Counter Mode of Operation", which became SP 800-38D.
-func TestSpecification(t *testing.T) {
+func TestSpecification(t *testing.T) { each(t, testSpecification) }
+
+func testSpecification(t *testing.T, w width) {
 	const (
 		key   = "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"
 		nonce = "cafebabefacedbaddecaf888"
@@ -27,7 +29,7 @@ func TestSpecification(t *testing.T) {
 		{key, nonce, text, "", ct + "b094dac5d93471bdec1a502270e3cc6c"},
 		{key, nonce, text[:2*60], aad, ct[:2*60] + "76fc6ece0f4e1768cddf8853bb2d551b"},
 	} {
-		c, _ := both(t, unhex(v.key))
+		c, _ := both(t, w, unhex(v.key))
 		if got := c.Seal(nil, unhex(v.nonce), unhex(v.text), unhex(v.aad)); !bytes.Equal(got, unhex(v.sealed)) {
 			t.Errorf("case %d seals to %x", 13+i, got)
 		}

@@ -11,8 +11,17 @@ import (
 // BenchmarkAgainstStandard lets both ciphers take turns, so that a change of clock
 // speed meets both, and gives medians, so that the scheduler's pauses meet neither.
 func BenchmarkAgainstStandard(b *testing.B) {
+	for _, w := range widths() {
+		b.Run(w.String(), func(b *testing.B) {
+			needs(b, w)
+			againstStandard(b, w)
+		})
+	}
+}
+
+func againstStandard(b *testing.B, w width) {
 	s := newSource()
-	ours, standard := both(b, s.bytes(keySize))
+	ours, standard := both(b, w, s.bytes(keySize))
 	nonce, aad := s.bytes(nonceSize), s.bytes(16)
 	for _, n := range []int{64, 256, 512, 1420, 1516, 8900, 65519} {
 		plaintext, sealed, opened := s.bytes(n), make([]byte, 0, n+tagSize), make([]byte, 0, n)
@@ -51,9 +60,13 @@ func compare(b *testing.B, name string, ours, standard cipher.AEAD, do func(ciph
 
 func BenchmarkNew(b *testing.B) {
 	key := make([]byte, keySize)
-	both(b, key)
-	for range b.N {
-		must(New(key))
+	for _, w := range widths() {
+		b.Run(w.String(), func(b *testing.B) {
+			needs(b, w)
+			for range b.N {
+				must(w.new(key))
+			}
+		})
 	}
 }
 

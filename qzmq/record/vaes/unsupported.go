@@ -4,8 +4,8 @@ package vaes
 
 import "crypto/cipher"
 
-// Supported says whether New can succeed here.
-func Supported() bool { return false }
+// Other architectures have none of this.
 
-// New gives ErrUnsupported on this architecture.
-func New(key []byte) (cipher.AEAD, error) { return nil, ErrUnsupported }
+func (width) possible() bool { return false }
+
+func (width) new([]byte) (cipher.AEAD, error) { return nil, ErrUnsupported }

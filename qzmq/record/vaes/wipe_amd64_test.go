@@ -2,9 +2,11 @@ package vaes
 
 import "testing"
 
-func TestWipe(t *testing.T) {
+func TestWipe(t *testing.T) { each(t, testWipe) }
+
+func testWipe(t *testing.T, w width) {
 	s := newSource()
-	c, _ := both(t, s.bytes(keySize))
+	c, _ := both(t, w, s.bytes(keySize))
 	c.(interface{ Wipe() }).Wipe()
 	if g := c.(*gcm); g.keys != (keys{}) {
 		t.Errorf("round keys or powers are left")
