@@ -1,4 +1,5 @@
-// What New computes from a key for vectors of two blocks: round keys, and the powers of H.
+// What New computes from a key for vectors of two blocks: round keys, and the
+// powers of H that avx2_names_amd64.h has a use for.
 
 #include "textflag.h"
 #include "avx2_names_amd64.h"
@@ -68,7 +69,7 @@ encrypt:
 	LEAQ    powersOne(keys), DI
 	VMOVDQA X0, hashX
 	VMOVDQU hashX, (DI)
-	MOVL    $32, CX
+	MOVL    $16, CX
 multiply:
 	VMOVDQA hash, Y1
 	VMOVDQA Y0, Y2
@@ -81,9 +82,9 @@ multiply:
 	JNZ     multiply
 
 	// For each pair of vectors of powers, the sums of their halves.
-	LEAQ 64(keys), SI
-	LEAQ sumsAt(keys), DI
-	MOVL $8, CX
+	LEAQ powersUnit(keys), SI
+	LEAQ sumsUnit(keys), DI
+	MOVL $4, CX
 pair:
 	VMOVDQU     (SI), Y0
 	VMOVDQU     32(SI), Y1

@@ -1,11 +1,14 @@
 // Names of registers, and arithmetic, on vectors of two blocks. The plan is at the
 // head of avx2_amd64.s.
 
+// Where things are in keys (gcm_amd64.go): powers up to H^1, as in
+// avx512_names_amd64.h, of which H^17 and those below are used; then for each pair
+// of vectors of a unit's powers the sums of their halves, then round keys. A load of
+// 32 bytes at H^k gives H^k and H^(k-1); one at H^1 gives sums, too, which then meet
+// a block of zero.
 #define powersUnit 320 // H^16
 #define powersOne  560 // H^1
-#define powersEnd  576
-#define sumsAt     576 // of the halves of H^32 …
-#define sumsUnit   704 // of the halves of H^16 …
+#define sumsUnit   704
 #define roundsAt   832
 
 #define keys R8
@@ -18,9 +21,9 @@
 #define firstOut R10     // and written
 #define power R11        // where the power of H for the next block is
 #define firstHashed R12  // where vector 0 of the unit is that seal has to hash
-#define at R13
-#define count AX
-#define whole BX
+#define at R13           // where take reads and put writes
+#define count AX         // how many bytes
+#define whole BX         // bytes of the slice that ends there
 #define spare DX
 
 #define text0 Y0         // counter blocks, then key stream, then output
@@ -57,15 +60,15 @@
 // MULTIPLY_ADD adds the products of the blocks of x and p. middle lacks low and high until REDUCE, as Karatsuba has it:
 // (a+b)(c+d) = ac + (ad+bc) + bd. x and p are lost.
 #define MULTIPLY_ADD(x, p) \
-	VPCLMULQDQ $0x00, p, x, temp2     \
-	VPXOR      temp2, low, low        \
-	VPCLMULQDQ $0x11, p, x, temp2     \
-	VPXOR      temp2, high, high      \
-	VPSHUFD    $0x4e, x, temp2        \
-	VPXOR      temp2, x, x            \
-	VPSHUFD    $0x4e, p, temp2        \
-	VPXOR      temp2, p, p            \
-	VPCLMULQDQ $0x00, p, x, temp2     \
+	VPCLMULQDQ $0x00, p, x, temp2 \
+	VPXOR      temp2, low, low    \
+	VPCLMULQDQ $0x11, p, x, temp2 \
+	VPXOR      temp2, high, high  \
+	VPSHUFD    $0x4e, x, temp2    \
+	VPXOR      temp2, x, x        \
+	VPSHUFD    $0x4e, p, temp2    \
+	VPXOR      temp2, p, p        \
+	VPCLMULQDQ $0x00, p, x, temp2 \
 	VPXOR      temp2, middle, middle
 
 // REDUCE takes the sum modulo the polynomial, into high. A multiple of the modulus

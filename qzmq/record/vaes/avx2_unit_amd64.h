@@ -3,12 +3,12 @@
 
 // COUNT makes the counter blocks of a unit and adds the first round key.
 #define COUNT \
-	VMOVDQU        counter, temp0              \
-	VPSHUFB        reverse, temp0, temp1       \
-	VPADDD         ·plus16(SB), temp0, temp0   \
-	VMOVDQU        temp0, counter              \
-	VBROADCASTI128 roundsAt(keys), roundKey         \
-	VPXOR          roundKey, temp1, text0           \
+	VMOVDQU        counter, temp0                 \
+	VPSHUFB        reverse, temp0, temp1          \
+	VPADDD         ·plus16(SB), temp0, temp0      \
+	VMOVDQU        temp0, counter                 \
+	VBROADCASTI128 roundsAt(keys), roundKey       \
+	VPXOR          roundKey, temp1, text0         \
 	VPXOR          ·offsets+32(SB), text0, text1  \
 	VPXOR          ·offsets+64(SB), text0, text2  \
 	VPXOR          ·offsets+96(SB), text0, text3  \
@@ -21,13 +21,13 @@
 // ROUND is the i-th round of AES on a unit.
 #define ROUND(i) \
 	VBROADCASTI128 (roundsAt+16*i)(keys), roundKey \
-	VAESENC        roundKey, text0, text0 \
-	VAESENC        roundKey, text1, text1 \
-	VAESENC        roundKey, text2, text2 \
-	VAESENC        roundKey, text3, text3 \
-	VAESENC        roundKey, text4, text4 \
-	VAESENC        roundKey, text5, text5 \
-	VAESENC        roundKey, text6, text6 \
+	VAESENC        roundKey, text0, text0          \
+	VAESENC        roundKey, text1, text1          \
+	VAESENC        roundKey, text2, text2          \
+	VAESENC        roundKey, text3, text3          \
+	VAESENC        roundKey, text4, text4          \
+	VAESENC        roundKey, text5, text5          \
+	VAESENC        roundKey, text6, text6          \
 	VAESENC        roundKey, text7, text7
 
 #define ROUNDS \
@@ -49,33 +49,33 @@
 // be the sum of round roundKey and text.
 #define LAST \
 	VBROADCASTI128 (roundsAt+16*14)(keys), roundKey \
-	VPXOR       (firstIn), roundKey, temp0   \
-	VPXOR       32(in), roundKey, temp1      \
-	VAESENCLAST temp0, text0, text0     \
-	VAESENCLAST temp1, text1, text1     \
-	VPXOR       64(in), roundKey, temp0      \
-	VPXOR       96(in), roundKey, temp1      \
-	VAESENCLAST temp0, text2, text2     \
-	VAESENCLAST temp1, text3, text3     \
-	VPXOR       128(in), roundKey, temp0     \
-	VPXOR       160(in), roundKey, temp1     \
-	VAESENCLAST temp0, text4, text4     \
-	VAESENCLAST temp1, text5, text5     \
-	VPXOR       192(in), roundKey, temp0     \
-	VPXOR       224(in), roundKey, temp1     \
-	VAESENCLAST temp0, text6, text6     \
-	VAESENCLAST temp1, text7, text7     \
-	VMOVDQU     text0, (firstOut)       \
-	VMOVDQU     text1, 32(out)          \
-	VMOVDQU     text2, 64(out)          \
-	VMOVDQU     text3, 96(out)          \
-	VMOVDQU     text4, 128(out)         \
-	VMOVDQU     text5, 160(out)         \
-	VMOVDQU     text6, 192(out)         \
-	VMOVDQU     text7, 224(out)         \
-	ADDQ        $256, in                \
-	ADDQ        $256, out               \
-	MOVQ        in, firstIn             \
+	VPXOR       (firstIn), roundKey, temp0          \
+	VPXOR       32(in), roundKey, temp1             \
+	VAESENCLAST temp0, text0, text0                 \
+	VAESENCLAST temp1, text1, text1                 \
+	VPXOR       64(in), roundKey, temp0             \
+	VPXOR       96(in), roundKey, temp1             \
+	VAESENCLAST temp0, text2, text2                 \
+	VAESENCLAST temp1, text3, text3                 \
+	VPXOR       128(in), roundKey, temp0            \
+	VPXOR       160(in), roundKey, temp1            \
+	VAESENCLAST temp0, text4, text4                 \
+	VAESENCLAST temp1, text5, text5                 \
+	VPXOR       192(in), roundKey, temp0            \
+	VPXOR       224(in), roundKey, temp1            \
+	VAESENCLAST temp0, text6, text6                 \
+	VAESENCLAST temp1, text7, text7                 \
+	VMOVDQU     text0, (firstOut)                   \
+	VMOVDQU     text1, 32(out)                      \
+	VMOVDQU     text2, 64(out)                      \
+	VMOVDQU     text3, 96(out)                      \
+	VMOVDQU     text4, 128(out)                     \
+	VMOVDQU     text5, 160(out)                     \
+	VMOVDQU     text6, 192(out)                     \
+	VMOVDQU     text7, 224(out)                     \
+	ADDQ        $256, in                            \
+	ADDQ        $256, out                           \
+	MOVQ        in, firstIn                         \
 	MOVQ        out, firstOut
 
 // HASH_FIRST begins the hash of a unit with its first two vectors.
@@ -93,13 +93,15 @@
 	VPSHUFB reverse, temp0, temp0     \
 	VPSHUFB reverse, temp1, temp1
 
-// HASH_BEGIN and HASH_ENDS
+// HASH_ENDS adds to low and high what the i-th pair contributes, HASH_MIDDLE to
+// middle; HASH_BEGIN and HASH_MIDDLE_BEGIN are for the first pair, with which the
+// sums begin. The sums of the powers' halves lie ready, those of a pair interleaved.
 #define HASH_BEGIN \
-	VPCLMULQDQ $0x00, powersUnit(keys), temp0, low         \
-	VPCLMULQDQ $0x11, powersUnit(keys), temp0, high        \
-	VPCLMULQDQ $0x00, (powersUnit+32)(keys), temp1, temp2  \
-	VPXOR      temp2, low, low                             \
-	VPCLMULQDQ $0x11, (powersUnit+32)(keys), temp1, temp2  \
+	VPCLMULQDQ $0x00, powersUnit(keys), temp0, low        \
+	VPCLMULQDQ $0x11, powersUnit(keys), temp0, high       \
+	VPCLMULQDQ $0x00, (powersUnit+32)(keys), temp1, temp2 \
+	VPXOR      temp2, low, low                            \
+	VPCLMULQDQ $0x11, (powersUnit+32)(keys), temp1, temp2 \
 	VPXOR      temp2, high, high
 
 #define HASH_ENDS(i) \
@@ -112,22 +114,23 @@
 	VPCLMULQDQ $0x11, (powersUnit+64*i+32)(keys), temp1, temp2 \
 	VPXOR      temp2, high, high
 
+// HASH_HALVES sums the halves of each block of a pair, interleaved.
 #define HASH_HALVES \
 	VPUNPCKLQDQ temp1, temp0, temp2 \
 	VPUNPCKHQDQ temp1, temp0, temp0 \
 	VPXOR       temp2, temp0, temp0
 
 #define HASH_MIDDLE_BEGIN \
-	HASH_HALVES                                       \
-	VPCLMULQDQ $0x00, sumsUnit(keys), temp0, middle   \
-	VPCLMULQDQ $0x11, sumsUnit(keys), temp0, temp2    \
+	HASH_HALVES                                     \
+	VPCLMULQDQ $0x00, sumsUnit(keys), temp0, middle \
+	VPCLMULQDQ $0x11, sumsUnit(keys), temp0, temp2  \
 	VPXOR      temp2, middle, middle
 
 #define HASH_MIDDLE(i) \
-	HASH_HALVES                                              \
-	VPCLMULQDQ $0x00, (sumsUnit+32*i)(keys), temp0, temp2    \
-	VPXOR      temp2, middle, middle                         \
-	VPCLMULQDQ $0x11, (sumsUnit+32*i)(keys), temp0, temp2    \
+	HASH_HALVES                                           \
+	VPCLMULQDQ $0x00, (sumsUnit+32*i)(keys), temp0, temp2 \
+	VPXOR      temp2, middle, middle                      \
+	VPCLMULQDQ $0x11, (sumsUnit+32*i)(keys), temp0, temp2 \
 	VPXOR      temp2, middle, middle
 
 // HASH takes a unit into the state of GHASH.
@@ -177,23 +180,24 @@
 	ROUND(13)                   \
 	FOLD
 
+// ROUNDS_NARROW are ROUNDS on four vectors only.
 #define ROUND_NARROW(i) \
 	VBROADCASTI128 (roundsAt+16*i)(keys), roundKey \
-	VAESENC        roundKey, text0, text0 \
-	VAESENC        roundKey, text1, text1 \
-	VAESENC        roundKey, text2, text2 \
+	VAESENC        roundKey, text0, text0          \
+	VAESENC        roundKey, text1, text1          \
+	VAESENC        roundKey, text2, text2          \
 	VAESENC        roundKey, text3, text3
 
 #define ROUNDS_NARROW \
-	ROUND_NARROW(1) \
-	ROUND_NARROW(2) \
-	ROUND_NARROW(3) \
-	ROUND_NARROW(4) \
-	ROUND_NARROW(5) \
-	ROUND_NARROW(6) \
-	ROUND_NARROW(7) \
-	ROUND_NARROW(8) \
-	ROUND_NARROW(9) \
+	ROUND_NARROW(1)  \
+	ROUND_NARROW(2)  \
+	ROUND_NARROW(3)  \
+	ROUND_NARROW(4)  \
+	ROUND_NARROW(5)  \
+	ROUND_NARROW(6)  \
+	ROUND_NARROW(7)  \
+	ROUND_NARROW(8)  \
+	ROUND_NARROW(9)  \
 	ROUND_NARROW(10) \
 	ROUND_NARROW(11) \
 	ROUND_NARROW(12) \

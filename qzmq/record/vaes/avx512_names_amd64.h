@@ -1,5 +1,5 @@
 // What the assembly files share: the layout of keys, the names of registers, and
-// arithmetic. The plan is at the head of gcm_amd64.s.
+// arithmetic. The plan is at the head of avx512_amd64.s.
 
 // Where things are in keys (gcm_amd64.go): H^33 … H^1, after as many empty bytes as
 // let H^32 begin a cache line; then for each pair of vectors of a unit's powers the

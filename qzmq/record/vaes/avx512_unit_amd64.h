@@ -1,5 +1,5 @@
 // What is done to a unit, eight vectors of four blocks. The plan is at the head of
-// gcm_amd64.s.
+// avx512_amd64.s.
 
 // COUNT makes the counter blocks of a unit and adds the first round key.
 #define COUNT \

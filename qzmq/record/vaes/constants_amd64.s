@@ -1,4 +1,4 @@
-// Constants of gcm_amd64.s and expand_amd64.s.
+// Constants of the assembly. The first bytes of the wide ones serve narrow vectors.
 
 #include "textflag.h"
 
@@ -27,14 +27,17 @@ DATA ·plus16+0(SB)/8, $16
 DATA ·plus16+16(SB)/8, $16
 GLOBL ·plus16(SB), RODATA|NOPTR, $32
 
+// The text of a vector that is none.
 GLOBL ·empty(SB), RODATA|NOPTR, $32
 
+// From 32-n on: a mask of n bytes.
 DATA ·ones+0(SB)/8, $-1
 DATA ·ones+8(SB)/8, $-1
 DATA ·ones+16(SB)/8, $-1
 DATA ·ones+24(SB)/8, $-1
 GLOBL ·ones(SB), RODATA|NOPTR, $64
 
+// From 16+n on: VPSHUFB moves bytes down by n places, from 16-n on up.
 DATA ·slide+0(SB)/8, $0x8080808080808080
 DATA ·slide+8(SB)/8, $0x8080808080808080
 DATA ·slide+16(SB)/8, $0x0706050403020100
