@@ -3,6 +3,7 @@ package record
 import (
 	"crypto/cipher"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/qzmq/gateway/qzmq/record/vaes"
@@ -22,6 +23,9 @@ func TestProvidersPassTheirTest(t *testing.T) {
 		if got, fault := tested(p); fault != nil || got.name != p.name {
 			t.Errorf("%s: %v", p.name, fault)
 		}
+	}
+	if name := vectorised().name; vaes.Supported() && !strings.HasPrefix(name, "vaes-") {
+		t.Errorf("the faster cipher is called %q", name)
 	}
 }
 
