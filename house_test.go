@@ -13,25 +13,26 @@ const module = "github.com/qzmq/gateway/"
 // may lists, for every package of ours, the packages of ours that it may reach,
 // directly or not. Imports run one way: from the control plane down to records.
 var may = map[string][]string{
-	"cmd/qzmq-gateway":     {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"cmd/qzmqctl":          {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"controlplane":         {"dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"cmd/qzmq-gateway":     {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"cmd/qzmqctl":          {"controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"controlplane":         {"dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"dataplane":            {"qzmq/record", "qzmq/record/vaes"},
 	"dataplane/xsk":        {},
 	"dataplane/superframe": {},
 	"bpf":                  {},
-	"qzmq":                 {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"qzmq/relay":           {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"qzmq/zmq4transport":   {"qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"qzmq/zmtp":            {"qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq":                 {"qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/relay":           {"qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/zmq4transport":   {"qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/zmtp":            {"qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"qzmq/zmtp/raw":        {},
 	"qzmq/handshake":       {"qzmq/record", "qzmq/record/vaes"},
 	"qzmq/record":          {"qzmq/record/vaes"},
 	"qzmq/record/vaes":     {},
 	"docs":                 {},
 	"tools/vectors":        {},
-	"tools/chaos":          {"qzmq", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"tools/chaos":          {"qzmq", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/sheet":           {},
-	"perf/protocol":        {"perf/sheet", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/protocol":        {"perf/sheet", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/pipeline":        {"perf/sheet", "qzmq/record", "qzmq/record/vaes"},
 	"perf/lab":             {},
 	"perf/paths":           {"perf/sheet", "perf/lab"},
@@ -42,8 +43,8 @@ var may = map[string][]string{
 	"perf/table":           {"perf/sheet"},
 	"perf/profile":         {"perf/lab"},
 	"perf/ends":            {},
-	"perf/relay":           {"perf/sheet", "perf/ends", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
-	"perf/sockets":         {"perf/sheet", "perf/ends", "qzmq", "qzmq/zmtp", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/relay":           {"perf/sheet", "perf/ends", "controlplane", "dataplane", "dataplane/xsk", "dataplane/superframe", "bpf", "qzmq/relay", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
+	"perf/sockets":         {"perf/sheet", "perf/ends", "qzmq", "qzmq/zmtp", "qzmq/zmtp/raw", "qzmq/handshake", "qzmq/record", "qzmq/record/vaes"},
 	"perf/zmq":             {"perf/sheet", "perf/lab"},
 }
 
@@ -74,7 +75,7 @@ func TestImportsRunOneWay(t *testing.T) {
 // TestUnsafeHasItsHomes keeps unsafe memory in the packages that exist for
 // system calls.
 func TestUnsafeHasItsHomes(t *testing.T) {
-	homes := []string{module + "dataplane/xsk", module + "dataplane/superframe"}
+	homes := []string{module + "dataplane/xsk", module + "dataplane/superframe", module + "qzmq/zmtp/raw"}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/qzmq/gateway/qzmq/handshake"
 	"github.com/qzmq/gateway/qzmq/record"
+	"github.com/qzmq/gateway/qzmq/zmtp/raw"
 )
 
 // Conn is a session on a connection. One goroutine reads; any number may write
@@ -61,11 +62,11 @@ type Conn struct {
 
 	writing  sync.Mutex // guards what follows
 	sealer   *record.StreamSealer
-	out      batch    // on its way
-	list     [][]byte // records of rooms
-	sink     *sink    // where they go
-	written  uint64   // tickets up to this one are
-	writeErr error    // what ended writing; given for ever
+	out      batch     // on its way
+	list     [][]byte  // records of rooms
+	sink     *raw.Sink // where they go
+	written  uint64    // tickets up to this one are
+	writeErr error     // what ended writing; given for ever
 
 	queueing sync.Mutex // guards what follows
 	queue    batch      // waits for the next write
@@ -79,7 +80,7 @@ func newConn(x *exchange, s *handshake.Session) (*Conn, error) {
 	}
 	c := &Conn{
 		nc: x.nc, config: *x.config, turns: x.turns, initiator: s.Initiator(), took: time.Since(x.began), early: x.early,
-		in: x.in, session: s, within: within, sink: newSink(x.nc),
+		in: x.in, session: s, within: within, sink: raw.NewSink(x.nc),
 	}
 	c.sealer, c.opener = s.Records()
 	c.in.eager = largeBuf

@@ -3,8 +3,8 @@ package zmtp
 import (
 	"bytes"
 	"fmt"
-	"strings"
-	"unsafe"
+
+	"github.com/qzmq/gateway/qzmq/zmtp/raw"
 )
 
 // What a socket carries: whole messages, back to back in the form of a plain
@@ -226,21 +226,12 @@ func (g *gathered) add(p piece, body []byte, atOnce int) {
 		if p.flags&rest == 0 {
 			size = max(need, len(g.wire)+maxHeaderLen+min(int(p.total), atOnce))
 		}
-		g.wire = append(uncleared(size), g.wire...)
+		g.wire = append(raw.Memory(size), g.wire...)
 	}
 	if p.flags&rest == 0 {
 		g.wire = AppendHeader(g.wire, p.flags&More, int(p.total))
 	}
 	g.wire = append(g.wire, body...)
-}
-
-// uncleared gives memory with room for n bytes that are not zero yet: they are written
-// once, not twice. Who appends to it never sees them.
-func uncleared(n int) []byte {
-	var b strings.Builder
-	b.Grow(n)
-	b.WriteByte(0) // so that there is a String
-	return unsafe.Slice(unsafe.StringData(b.String()), n)[:0]
 }
 
 // WriteMessages sends runs of whole messages in the form of a plain connection,

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp/raw"
 )
 
 // The mechanism NULL of RFC 37: greetings, READY from each side, then frames. It
@@ -64,7 +66,7 @@ type Null struct {
 	readErr  error
 
 	writing  sync.Mutex // guards what follows: null_write.go
-	sink     *sink
+	sink     *raw.Sink
 	list     [][]byte // of a message
 	heads    []byte
 	writeErr error
@@ -80,7 +82,7 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("zmtp: the peer refus
 // 10 s, and ctx bounds it. Errors wrap those of this package, os.ErrDeadlineExceeded
 // or the cause of ctx.
 func OpenNull(ctx context.Context, nc net.Conn, o NullOptions) (*Null, error) {
-	n := &Null{nc: nc, pool: o.Pool, source: newSource(nc), sink: newSink(nc)}
+	n := &Null{nc: nc, pool: o.Pool, source: newSource(nc), sink: raw.NewSink(nc)}
 	n.options = Options{MaxMessage: o.MaxMessage, MaxParts: o.MaxParts, WriteTimeout: o.WriteTimeout}
 	if err := n.options.complete(); err != nil {
 		nc.Close()

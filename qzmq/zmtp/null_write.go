@@ -72,7 +72,7 @@ func (n *Null) write(wire [][]byte) error {
 		err = n.nc.SetWriteDeadline(time.Now().Add(n.options.WriteTimeout))
 	}
 	if err == nil {
-		err = n.sink.write(wire)
+		err = n.sink.Write(wire)
 	}
 	if err != nil {
 		n.writeErr = fmt.Errorf("zmtp: write: %w", err)

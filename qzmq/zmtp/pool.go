@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/qzmq/gateway/qzmq/zmtp/raw"
 )
 
 // Pool is memory for the moments in which connections have something to read: one
@@ -88,7 +90,7 @@ type source struct {
 }
 
 func newSource(nc net.Conn) *source {
-	s := &source{nc: nc, raw: rawOf(nc)}
+	s := &source{nc: nc, raw: raw.Conn(nc)}
 	s.try = s.tryRead
 	return s
 }
@@ -118,7 +120,7 @@ func (s *source) read(into lender, wait bool) (int, error) {
 func (s *source) tryRead(fd uintptr) bool {
 	b := s.into.lend()
 	for {
-		n, err := readNow(fd, b)
+		n, err := raw.Read(fd, b)
 		switch {
 		case n > 0:
 			s.n = n

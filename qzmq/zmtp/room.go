@@ -190,7 +190,7 @@ func (c *Conn) WriteRooms(rooms ...*Room) error {
 			}
 		}
 		if err == nil {
-			err = c.sink.write(c.list)
+			err = c.sink.Write(c.list)
 		}
 		if err == nil && c.sealer.Due() {
 			err = c.send(nil)

@@ -118,7 +118,7 @@ func (c *Conn) send(next *record.StreamSealer) error {
 	}
 	if err == nil {
 		c.list = append(c.list[:0], c.out.bytes())
-		err = c.sink.write(c.list)
+		err = c.sink.Write(c.list)
 	}
 	c.carried(c.out.volume())
 	c.out.reset()

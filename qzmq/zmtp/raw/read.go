@@ -1,14 +1,14 @@
 //go:build !race
 
-package zmtp
+package raw
 
 import (
 	"syscall"
 	"unsafe"
 )
 
-// readNow reads what is there, or fails with EAGAIN. b is not empty.
-func readNow(fd uintptr, b []byte) (int, error) {
+// Read reads what is there, or fails with EAGAIN. b is not empty.
+func Read(fd uintptr, b []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	if errno != 0 {
 		return 0, errno

@@ -1,4 +1,4 @@
-package zmtp
+package raw
 
 import (
 	"net"
@@ -6,14 +6,8 @@ import (
 	"unsafe"
 )
 
-// Calls to the kernel on connections that never make it wait. They are made without
-// a word to Go's scheduler, which otherwise takes the processor away from a call that
-// lasts 20 µs and gives it to another thread, and that is what the copy of a record
-// or two lasts: its watching and handing over cost a relay a fifth of its time. What
-// they keep waiting is the collector, for as long as such a copy.
-
-// rawOf is the way to the kernel, nil where there is none.
-func rawOf(nc net.Conn) syscall.RawConn {
+// Conn is the way to the kernel, nil where there is none.
+func Conn(nc net.Conn) syscall.RawConn {
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			return raw
@@ -31,9 +25,9 @@ func writeNow(fd uintptr, list []syscall.Iovec) (int, error) {
 	return int(n), nil
 }
 
-// sink writes several slices to a connection in as few calls as there can be. One
+// Sink writes several slices to a connection in as few calls as there can be. One
 // goroutine at a time uses it.
-type sink struct {
+type Sink struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil where there is none
 	try  func(fd uintptr) bool
@@ -45,14 +39,16 @@ type sink struct {
 // mostVector bounds the list for one call; the kernel takes 1,024.
 const mostVector = 256
 
-func newSink(nc net.Conn) *sink {
-	s := &sink{nc: nc, raw: rawOf(nc)}
+// NewSink makes one for a connection, also for one that has no descriptor.
+func NewSink(nc net.Conn) *Sink {
+	s := &Sink{nc: nc, raw: Conn(nc)}
 	s.try = s.tryWrite
 	return s
 }
 
-// write writes all of wire, whose elements are used up.
-func (s *sink) write(wire [][]byte) error {
+// Write writes all of wire, whose elements are used up. Errors are those of nc, or the
+// kernel's number.
+func (s *Sink) Write(wire [][]byte) error {
 	s.wire, s.err = wire, nil
 	var err error
 	if s.raw == nil {
@@ -65,7 +61,7 @@ func (s *sink) write(wire [][]byte) error {
 }
 
 // tryWrite is false when the kernel takes no more yet.
-func (s *sink) tryWrite(fd uintptr) bool {
+func (s *Sink) tryWrite(fd uintptr) bool {
 	for {
 		s.list = s.list[:0]
 		for _, b := range s.wire {
@@ -96,7 +92,7 @@ func (s *sink) tryWrite(fd uintptr) bool {
 }
 
 // written takes n bytes off wire.
-func (s *sink) written(n int) {
+func (s *Sink) written(n int) {
 	for len(s.wire) > 0 && n >= len(s.wire[0]) {
 		n -= len(s.wire[0])
 		s.wire[0], s.wire = nil, s.wire[1:]
