@@ -45,13 +45,13 @@ func TestBorrowedMemory(t *testing.T) {
 
 	// Half a record stays where it is.
 	nc := ca.nc
-	ca.nc = &wire{Conn: nc, edit: func(_ int, b []byte) []byte {
+	ca.over(&wire{Conn: nc, edit: func(_ int, b []byte) []byte {
 		go func() {
 			time.Sleep(50 * time.Millisecond)
 			nc.Close()
 		}()
 		return b[:len(b)/2]
-	}}
+	}})
 	go ca.WriteMessage([]byte("half"))
 	cb.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if _, err := cb.ReadMessage(); !isTimeout(err) {

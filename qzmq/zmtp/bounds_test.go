@@ -121,7 +121,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cb.nc = tape
+		cb.over(tape)
 		for name, read := range map[string]func() error{
 			"frames":   func() error { _, err := cb.ReadFrame(); return err },
 			"messages": func() error { _, err := cb.ReadMessage(); return err },
@@ -142,7 +142,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 				t.Errorf("%s of %d bytes: %v allocations", name, size, n)
 			}
 		}
-		ca.nc = quiet{x}
+		ca.over(quiet{x})
 		if n := testing.AllocsPerRun(100, func() {
 			if err := errors.Join(ca.QueueMessage(body, body), ca.Flush()); err != nil {
 				panic(err)

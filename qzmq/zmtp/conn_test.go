@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/qzmq/gateway/qzmq/zmtp/raw"
 )
 
 // Several writers on each side at once; each writer's commands stay in order.
@@ -205,6 +207,9 @@ func TestWriteCommandRefusesNames(t *testing.T) {
 	}
 }
 
+// over has a session go on over another connection.
+func (c *Conn) over(nc net.Conn) { c.nc, c.sink, c.in.source = nc, raw.NewSink(nc), nil }
+
 // quiet takes every write and never has anything to read.
 type quiet struct{ net.Conn }
 
@@ -214,7 +219,7 @@ func (quiet) SetWriteDeadline(time.Time) error { return nil }
 func TestWriteCommandAllocatesNothing(t *testing.T) {
 	a, b := net.Pipe()
 	ca, _ := sessions(t, a, b)
-	ca.nc = quiet{a}
+	ca.over(quiet{a})
 	body := make([]byte, 300)
 	if n := testing.AllocsPerRun(100, func() {
 		if err := ca.WriteCommand("PING", body); err != nil {

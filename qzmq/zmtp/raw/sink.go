@@ -31,7 +31,7 @@ type Sink struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil where there is none
 	try  func(fd uintptr) bool
-	wire net.Buffers // what is left
+	wire [][]byte // what is left
 	list []syscall.Iovec
 	err  error
 }
@@ -52,7 +52,10 @@ func (s *Sink) Write(wire [][]byte) error {
 	s.wire, s.err = wire, nil
 	var err error
 	if s.raw == nil {
-		_, err = s.wire.WriteTo(s.nc)
+		for i := 0; i < len(wire) && err == nil; i++ {
+			_, err = s.nc.Write(wire[i])
+			wire[i] = nil
+		}
 	} else if err = s.raw.Write(s.try); err == nil {
 		err = s.err
 	}
