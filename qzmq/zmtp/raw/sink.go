@@ -32,8 +32,11 @@ type Sink struct {
 	raw  syscall.RawConn // nil where there is none
 	try  func(fd uintptr) bool
 	wire [][]byte // what is left
-	list []syscall.Iovec
-	err  error
+	// buffers, where they are not nil, are for a connection that has a descriptor and is
+	// not written to past the runtime.
+	buffers *net.Buffers
+	list    []syscall.Iovec
+	err     error
 }
 
 // mostVector bounds the list for one call; the kernel takes 1,024.
@@ -41,8 +44,11 @@ const mostVector = 256
 
 // NewSink makes one for a connection, also for one that has no descriptor.
 func NewSink(nc net.Conn) *Sink {
-	s := &Sink{nc: nc, raw: Conn(nc)}
+	s := &Sink{nc: nc, raw: toWrite(nc)}
 	s.try = s.tryWrite
+	if s.raw == nil && Conn(nc) != nil {
+		s.buffers = new(net.Buffers)
+	}
 	return s
 }
 
@@ -51,7 +57,10 @@ func NewSink(nc net.Conn) *Sink {
 func (s *Sink) Write(wire [][]byte) error {
 	s.wire, s.err = wire, nil
 	var err error
-	if s.raw == nil {
+	if s.buffers != nil && len(wire) > 1 {
+		*s.buffers = wire
+		_, err = s.buffers.WriteTo(s.nc)
+	} else if s.raw == nil {
 		for i := 0; i < len(wire) && err == nil; i++ {
 			_, err = s.nc.Write(wire[i])
 			wire[i] = nil

@@ -3,6 +3,7 @@
 package raw
 
 import (
+	"net"
 	"syscall"
 	"unsafe"
 )
@@ -15,3 +16,6 @@ func Read(fd uintptr, b []byte) (int, error) {
 	}
 	return int(n), nil
 }
+
+// toWrite is the way on which a Sink writes.
+func toWrite(nc net.Conn) syscall.RawConn { return Conn(nc) }
