@@ -228,6 +228,12 @@ func (m metrics) failedHandshakes() float64 {
 
 func formatFloat(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
+// inMove says whether drops are the few that may come when a stream moves to another
+// queue (SPREAD) while bulk flows: two workers have some of it for a moment.
+func inMove(name string, n float64) bool {
+	return strings.Contains(name, `reason="stream_busy"`) && n < 200
+}
+
 // isDrop says whether a sample counts packets that died in the gateway: in an
 // XDP program, or in a worker.
 func isDrop(name string) bool {
