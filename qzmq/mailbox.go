@@ -76,7 +76,8 @@ func (m *mailbox) collect(handle func(*pipe, event)) {
 }
 
 // wait has p rung when something happens, or has happened and was not collected. p is
-// nil for a call that has not waited yet.
+// nil for a call that has not waited yet. The caller holds the socket's lock, and has
+// found nothing.
 func (m *mailbox) wait(p *patience) *patience {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,6 +2,7 @@ package zmtp
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"testing"
 )
@@ -136,6 +137,48 @@ func TestMessagesFromPieces(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A part that has more room than it needs, since it grew, and whose last piece has the
+// next parts behind it in its record: they stand in the memory that they are put into.
+func TestMessagesFromPartsInOneRecord(t *testing.T) {
+	a, b := sessionsOver(t, tcpPipe)
+	large := make([]byte, mostAtOnceKnown+mostAtOnceKnown/2)
+	for i := range large {
+		large[i] = byte(i * i >> 7)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		at := 0
+		write := func(f Frame) {
+			if err := a.WriteFrame(f); err != nil {
+				sent <- err
+			}
+		}
+		for ; len(large)-at > 1000; at += min(maxPiece, len(large)-at-1000) {
+			write(Frame{Flags: More, Size: len(large), At: at, Body: large[at:][:min(maxPiece, len(large)-at-1000)]})
+		}
+		write(Frame{Flags: More, Size: len(large), At: at, Body: large[at:]})
+		write(Frame{Flags: More, Size: 300, Body: large[1000:1300]})
+		write(Frame{Flags: More, Body: nil})
+		write(Frame{Size: 70, Body: large[2000:2070]})
+		sent <- a.Flush()
+	}()
+	m, err := b.ReadMessages()
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	var want []byte
+	for i, part := range [][]byte{large, large[1000:1300], nil, large[2000:2070]} {
+		flags := More
+		if i == 3 {
+			flags = 0
+		}
+		want = append(AppendHeader(want, flags, len(part)), part...)
+	}
+	if m.Count != 1 || !bytes.Equal(m.Wire, want) {
+		t.Errorf("%d messages in %d bytes, want one in %d", m.Count, len(m.Wire), len(want))
 	}
 }
 
