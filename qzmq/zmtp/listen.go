@@ -25,14 +25,33 @@ func Listen(ctx context.Context, network, address string) (net.Listener, error) 
 			return nil, err
 		}
 	}
-	l := net.ListenConfig{KeepAliveConfig: keepAlive()}
-	return l.Listen(ctx, network, address)
+	c := net.ListenConfig{KeepAliveConfig: keepAlive()}
+	l, err := c.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return listener{l}, nil
+}
+
+// listener gives connections that Dial could have given.
+type listener struct{ net.Listener }
+
+func (l listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err == nil {
+		unpace(nc)
+	}
+	return nc, err
 }
 
 // Dial calls such an address.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive()}
-	return d.DialContext(ctx, network, address)
+	nc, err := d.DialContext(ctx, network, address)
+	if err == nil {
+		unpace(nc)
+	}
+	return nc, err
 }
 
 // removeStale removes the unix socket that a process has left which is no more, so that

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package zmtp
+
+import "net"
+
+func unpace(net.Conn) {}
