@@ -187,7 +187,7 @@ func (c *connection) receive() error {
 			continue
 		}
 		stats.heard.Add(uint64(len(m.Wire)))
-		c.s.transport.reserve.watch()
+		received.add(len(m.Wire))
 		if c.sealed != nil {
 			stats.decrypted.Add(uint64(m.Count))
 		}

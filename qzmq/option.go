@@ -20,8 +20,8 @@ type option struct {
 var settingsOptions = map[string]option{
 	"sndhwm":                   number(func(s *settings) *int { return &s.sndHWM }),
 	"rcvhwm":                   number(func(s *settings) *int { return &s.rcvHWM }),
-	"qzmq.sndbytes":            number(func(s *settings) *int { return &s.sndBytes }),
-	"qzmq.rcvbytes":            number(func(s *settings) *int { return &s.rcvBytes }),
+	"qzmq.sndbytes":            volume(func(s *settings) *int { return &s.sndBytes }),
+	"qzmq.rcvbytes":            volume(func(s *settings) *int { return &s.rcvBytes }),
 	"qzmq.subbytes":            number(func(s *settings) *int { return &s.subBytes }),
 	"maxmsgsize":               {func(s *settings) any { return s.maxMessage }, writeMaxMessage},
 	"linger":                   duration(func(s *settings) *time.Duration { return &s.linger }, true),
@@ -84,6 +84,11 @@ func number(at func(*settings) *int) option {
 		*at(s) = n
 		return nil
 	}}
+}
+
+// volume is a number that reads as what is usual until it is set.
+func volume(at func(*settings) *int) option {
+	return option{func(s *settings) any { return s.ofBytes(*at(s)) }, number(at).write}
 }
 
 // truth is an option that is on or off, also 1 or 0.

@@ -14,11 +14,10 @@ import (
 // Nobody touches it, so it need not be resident, but it counts as heap, and the
 // collector runs about ten times a second.
 //
-// It follows the traffic, so that many Transports in a process have together no more
-// than what the process receives.
+// It follows the traffic of the process, which has one heap and one collector.
 type reserve struct {
-	heard    *atomic.Uint64 // bytes that were received
-	watching atomic.Bool    // look is due
+	heard    atomic.Uint64 // bytes that were received
+	watching atomic.Bool   // look is due
 
 	mu     sync.Mutex // guards what follows
 	timer  *time.Timer
@@ -30,12 +29,15 @@ type reserve struct {
 const (
 	lookTime     = 100 * time.Millisecond
 	leastReserve = 4 << 20  // the collector does not run for less
-	mostReserve  = 16 << 20 // more would only be colder in the caches
+	mostReserve  = 32 << 20 // more would only be colder in the caches
 	mostIdle     = 20       // looks, until it is let go of
 )
 
-// watch is called whenever something was received.
-func (r *reserve) watch() {
+var received reserve
+
+// add is called whenever something was received.
+func (r *reserve) add(bytes int) {
+	r.heard.Add(uint64(bytes))
 	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -1,7 +1,6 @@
 package qzmq
 
 import (
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,19 +18,17 @@ func TestReserveFollowsTraffic(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var heard atomic.Uint64
-				r := reserve{heard: &heard}
+				var r reserve
 				has := func() int {
 					synctest.Wait()
 					r.mu.Lock()
 					defer r.mu.Unlock()
 					return len(r.memory)
 				}
-				r.watch()
+				r.add(0)
 				time.Sleep(lookTime / 2) // so that each look sees one of these:
 				for range 30 {
-					heard.Add(uint64(c.each))
-					r.watch()
+					r.add(c.each)
 					time.Sleep(lookTime)
 				}
 				if got := has(); got != c.wants {

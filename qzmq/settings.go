@@ -9,7 +9,7 @@ import (
 // settings are a socket's options, by their names in option.go.
 type settings struct {
 	sndHWM, rcvHWM     int // messages for each peer; 0 is no limit
-	sndBytes, rcvBytes int // bytes for each peer, besides
+	sndBytes, rcvBytes int // bytes for each peer, besides; negative for what is usual
 	subBytes           int // of a peer's subscriptions; 0 is no limit
 	maxMessage         int64
 
@@ -22,6 +22,7 @@ type settings struct {
 	peer      Fingerprint
 	role      Role
 
+	drops                            bool // what there is no room for, unless xpubNodrop; the socket's kind
 	conflate, immediate, probeRouter bool
 	routerMandatory, routerHandover  bool
 	reqRelaxed, reqCorrelate         bool
@@ -37,7 +38,7 @@ type settings struct {
 // slowly; and linger, which is the Transport's.
 func (o *Options) defaults() settings {
 	s := settings{
-		sndHWM: 1000, rcvHWM: 1000, sndBytes: 16 << 20, rcvBytes: 16 << 20, subBytes: 64 << 20,
+		sndHWM: 1000, rcvHWM: 1000, sndBytes: -1, rcvBytes: -1, subBytes: 64 << 20,
 		maxMessage: zmtp.DefaultMaxMessage,
 		linger:     o.Timeouts.Linger, rcvTimeout: -1, sndTimeout: -1,
 		reconnect: 100 * time.Millisecond, reconnectMax: 2 * time.Second,
@@ -50,12 +51,31 @@ func (o *Options) defaults() settings {
 	return s
 }
 
+// Usual limits in bytes. Who waits for room had better wait soon: what stands in a queue
+// has left the processor's caches by the time that it is taken. Who drops may have to
+// take many messages at once.
+const (
+	waitingBytes  = 2 << 20
+	droppingBytes = 16 << 20
+)
+
+// ofBytes is a limit where it was set, and the usual one where it was not.
+func (s *settings) ofBytes(set int) int {
+	switch {
+	case set >= 0:
+		return set
+	case s.drops && !s.xpubNodrop:
+		return droppingBytes
+	}
+	return waitingBytes
+}
+
 func (s *settings) sendLimits() limits {
-	return limitsOf(s.sndHWM, s.sndBytes, s.conflate)
+	return limitsOf(s.sndHWM, s.ofBytes(s.sndBytes), s.conflate)
 }
 
 func (s *settings) receiveLimits() limits {
-	return limitsOf(s.rcvHWM, s.rcvBytes, s.conflate)
+	return limitsOf(s.rcvHWM, s.ofBytes(s.rcvBytes), s.conflate)
 }
 
 // limitsOf leaves who asks for no limit of messages without one of bytes.

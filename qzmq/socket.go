@@ -103,6 +103,7 @@ type socket struct {
 
 func newSocket(t *transport, kind SocketType) (*socket, error) {
 	s := &socket{transport: t, kind: kind, pipes: map[*pipe]struct{}{}, set: t.set}
+	s.set.drops = kind == PUB || kind == XPUB || kind == ROUTER
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.staying, s.depart = context.WithCancel(s.ctx)
 	id := t.set.routingID
@@ -132,34 +133,37 @@ func (s *socket) handle(p *pipe, e event) {
 
 func (s *socket) Send(b []byte) error {
 	s.mu.Lock()
-	s.one[0] = b
-	err := s.trySend(s.one[:])
-	s.one[0] = nil
+	err := s.tryOne(b)
 	s.mu.Unlock()
 	if err != errAgain {
 		return err
 	}
-	return s.sendWaiting(context.Background(), [][]byte{b})
+	return s.sendWaiting(context.Background(), b, nil)
 }
 
 func (s *socket) SendMultipart(parts [][]byte) error {
-	return s.sendWaiting(context.Background(), parts)
+	return s.SendContext(context.Background(), parts...)
 }
 
 func (s *socket) SendContext(ctx context.Context, parts ...[]byte) error {
-	return s.sendWaiting(ctx, parts)
-}
-
-// sendWaiting sends, and waits while there is no room.
-func (s *socket) sendWaiting(ctx context.Context, parts [][]byte) error {
 	if len(parts) == 0 {
 		return fmt.Errorf("%w: a message has at least one part", ErrInvalidOptions)
 	}
+	return s.sendWaiting(ctx, nil, parts)
+}
+
+// sendWaiting sends parts, or one where there are none, and waits while there is no room.
+func (s *socket) sendWaiting(ctx context.Context, one []byte, parts [][]byte) error {
 	var p *patience
 	defer s.endWait(&p)
 	for {
 		s.mu.Lock()
-		err := s.trySend(parts)
+		var err error
+		if parts == nil {
+			err = s.tryOne(one)
+		} else {
+			err = s.trySend(parts)
+		}
 		if err != errAgain {
 			s.mu.Unlock()
 			return err
@@ -171,6 +175,14 @@ func (s *socket) sendWaiting(ctx context.Context, parts [][]byte) error {
 			return err
 		}
 	}
+}
+
+// tryOne is trySend for a message of one part, which takes no memory.
+func (s *socket) tryOne(b []byte) error {
+	s.one[0] = b
+	err := s.trySend(s.one[:])
+	s.one[0] = nil
+	return err
 }
 
 // trySend gives a message to the pattern. The caller holds s.mu.

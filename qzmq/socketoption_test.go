@@ -55,6 +55,29 @@ func TestSocketOptions(t *testing.T) {
 	}
 }
 
+// Limits in bytes are what suits the socket's kind until they are set, and what was set after.
+func TestUsualBytes(t *testing.T) {
+	a, _ := sites(t, true, nil)
+	reads := func(s Socket, key string, want int) {
+		t.Helper()
+		if got, err := s.GetOption(key); err != nil || got != want {
+			t.Errorf("%s is %v, %v, want %d", key, got, err, want)
+		}
+	}
+	for kind, want := range map[SocketType]int{PUSH: waitingBytes, SUB: waitingBytes, DEALER: waitingBytes, PUB: droppingBytes, XPUB: droppingBytes, ROUTER: droppingBytes} {
+		s := open(t, a, kind)
+		reads(s, "qzmq.sndbytes", want)
+		reads(s, "qzmq.rcvbytes", want)
+		if err := s.SetOption("qzmq.sndbytes", 12345); err != nil {
+			t.Errorf("%v: %v", kind, err)
+		}
+		reads(s, "qzmq.sndbytes", 12345)
+		reads(s, "qzmq.rcvbytes", want)
+	}
+	reads(open(t, a, PUB, "xpub_nodrop", true), "qzmq.sndbytes", waitingBytes)
+	reads(open(t, a, PUB, "xpub_nodrop", true, "qzmq.sndbytes", 0), "qzmq.sndbytes", 0)
+}
+
 func TestEvents(t *testing.T) {
 	a, _ := sites(t, true, nil)
 	pull, push := open(t, a, PULL), open(t, a, PUSH, "sndhwm", 1)

@@ -44,7 +44,6 @@ type transport struct {
 	expired    atomic.Int64 // when tickets were looked at last, by clock
 	shaking    *zmtp.Places // handshakes under way at listeners
 	pool       zmtp.Pool
-	reserve    reserve
 
 	mu      sync.Mutex // guards what follows
 	set     settings   // of new sockets
@@ -62,7 +61,6 @@ func New(o Options) (Transport, error) {
 		return nil, err
 	}
 	t := &transport{opts: o, log: o.Log, start: time.Now(), sockets: map[*socket]struct{}{}, set: o.defaults(), shaking: zmtp.NewPlaces(mostShaking, mostOfSource)}
-	t.reserve.heard = &t.stats.heard
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}

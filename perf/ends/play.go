@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -236,8 +238,10 @@ func repeat(s Socket, m []byte, told <-chan struct{}) error {
 }
 
 func (p *player) sub(address string, size, subscribers int) error {
-	var probes, ends sync.WaitGroup
+	var probes, warmed, ends sync.WaitGroup
 	probes.Add(subscribers)
+	warmed.Add(subscribers)
+	var steady atomic.Bool
 	all := make([]*subscriber, subscribers)
 	for i := range all {
 		// Their queues are eight times those of one, all together.
@@ -245,19 +249,22 @@ func (p *player) sub(address string, size, subscribers int) error {
 		if err != nil {
 			return err
 		}
-		all[i] = &subscriber{socket: s}
-		ends.Go(func() { all[i].receive(sync.OnceFunc(probes.Done)) })
+		all[i] = &subscriber{socket: s, steady: &steady}
+		ends.Go(func() { all[i].receive(sync.OnceFunc(probes.Done), sync.OnceFunc(warmed.Done)) })
 	}
 	var before, after runtime.MemStats
 	probes.Wait()
-	runtime.ReadMemStats(&before)
 	fmt.Fprintln(p.out, "ready")
+	warmed.Wait()
+	runtime.ReadMemStats(&before)
+	steady.Store(true)
 	ends.Wait()
 	ended := time.Now()
 	runtime.ReadMemStats(&after)
-	messages, began, failed := 0, ended, make([]error, 2*subscribers)
+	messages, counted, began, failed := 0, 0, ended, make([]error, 2*subscribers)
 	for i, s := range all {
 		messages += s.messages
+		counted += s.counted
 		if s.messages > 0 && s.began.Before(began) {
 			began = s.began
 		}
@@ -268,7 +275,7 @@ func (p *player) sub(address string, size, subscribers int) error {
 	if messages == 0 {
 		failed = append(failed, errors.New("no message came"))
 	}
-	fmt.Fprintln(p.out, messages, ended.Sub(began).Seconds(), float64(after.Mallocs-before.Mallocs)/float64(messages))
+	fmt.Fprintln(p.out, messages, ended.Sub(began).Seconds(), perMessage(&before, &after, counted))
 	return errors.Join(failed...)
 }
 
@@ -276,14 +283,17 @@ func (p *player) sub(address string, size, subscribers int) error {
 type subscriber struct {
 	socket   Socket
 	messages int
+	steady   *atomic.Bool // all subscribers are warm: allocations are counted
+	counted  int          // messages since then
 	began    time.Time
 	failed   error
 }
 
-// receive takes messages until an empty one, and says when there was a probe, or never
-// will be.
-func (s *subscriber) receive(probed func()) {
+// receive takes messages until an empty one, and says when there was a probe, and when
+// messages enough to be warm, or when there never will be.
+func (s *subscriber) receive(probed, warmed func()) {
 	defer probed()
+	defer warmed()
 	for {
 		m, err := s.socket.Recv()
 		switch {
@@ -295,8 +305,14 @@ func (s *subscriber) receive(probed func()) {
 		case len(m) == 1:
 			probed()
 		default:
-			if s.messages++; s.messages == 1 {
+			switch s.messages++; s.messages {
+			case 1:
 				s.began = time.Now()
+			case warm:
+				warmed()
+			}
+			if s.steady.Load() {
+				s.counted++
 			}
 		}
 	}
@@ -306,17 +322,18 @@ func (s *subscriber) receive(probed func()) {
 // first have made queues and pools what they need to be.
 type allocations struct {
 	messages int
-	from     int
-	before   runtime.MemStats
+	before   [2]runtime.MemStats // after warm messages, and after warmer
 }
 
-// warm is how many messages come first, and warmer the same where there are so many.
+// warm is how many messages come first, and warmer the same where there are twice as many.
 const warm, warmer = 20, 300
 
 func (a *allocations) count() {
-	if a.messages++; a.messages == warm || a.messages == warmer {
-		a.from = a.messages
-		runtime.ReadMemStats(&a.before)
+	switch a.messages++; a.messages {
+	case warm:
+		runtime.ReadMemStats(&a.before[0])
+	case warmer:
+		runtime.ReadMemStats(&a.before[1])
 	}
 }
 
@@ -324,5 +341,15 @@ func (a *allocations) count() {
 func (a *allocations) each() float64 {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-	return float64(now.Mallocs-a.before.Mallocs) / float64(max(0, a.messages-max(warm, a.from)))
+	if a.messages >= 2*warmer {
+		return perMessage(&a.before[1], &now, a.messages-warmer)
+	}
+	return perMessage(&a.before[0], &now, a.messages-warm)
+}
+
+func perMessage(before, after *runtime.MemStats, messages int) float64 {
+	if messages <= 0 {
+		return math.Inf(1)
+	}
+	return float64(after.Mallocs-before.Mallocs) / float64(messages)
 }

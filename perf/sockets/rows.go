@@ -103,7 +103,10 @@ func (b *bench) pushPull(s *sheet.Sheet, l load, round int) error {
 // reqRep measures REQ to REP once.
 func (b *bench) reqRep(s *sheet.Sheet, l load, round int) error {
 	what := "REQ to REP, " + ends.SizeName(l.size)
-	requests := max(b.requests/5, b.requests*(64<<10)/max(64<<10, 4*l.size))
+	requests := b.requests
+	if l.size > 64<<10 {
+		requests /= 2
+	}
 	seen, err := b.turns(s, what, round, func(c contender) (float64, error) {
 		f, err := b.exchange(c, "rep", nil, "req", strconv.Itoa(l.size), strconv.Itoa(requests))
 		if err != nil {
@@ -143,8 +146,12 @@ func (b *bench) pubSub(s *sheet.Sheet, l load, round int) error {
 }
 
 func (b *bench) publish(s *sheet.Sheet, what string, size, subscribers int, how string, round int) (map[string]float64, error) {
+	seconds := b.seconds
+	if size*subscribers > 64<<20 {
+		seconds = b.longer // so that each gets some
+	}
 	return b.turns(s, what, round, func(c contender) (float64, error) {
-		f, err := b.exchange(c, "pub", []string{strconv.Itoa(size), b.seconds, how}, "sub", strconv.Itoa(size), strconv.Itoa(subscribers))
+		f, err := b.exchange(c, "pub", []string{strconv.Itoa(size), seconds, how}, "sub", strconv.Itoa(size), strconv.Itoa(subscribers))
 		if err != nil {
 			return 0, err
 		}
