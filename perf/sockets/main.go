@@ -54,7 +54,7 @@ func measure(ctx context.Context, s *sheet.Sheet, o sheet.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{ctx: ctx, dir: dir, seconds: "1", longer: "3", requests: 1000, clients: 10_000, loads: loads(), fans: []int{1, 10, 100}}
+	b := &bench{ctx: ctx, dir: dir, seconds: "1", longer: "4", requests: 1000, clients: 10_000, loads: loads(), fans: []int{1, 10, 100}}
 	if o.Brief {
 		b.seconds, b.longer, b.requests, b.clients = "0.1", "0.1", 50, 100
 		b.loads, b.fans = slices.Delete(b.loads, 1, 3), b.fans[:2]

@@ -103,12 +103,8 @@ func (b *bench) pushPull(s *sheet.Sheet, l load, round int) error {
 // reqRep measures REQ to REP once.
 func (b *bench) reqRep(s *sheet.Sheet, l load, round int) error {
 	what := "REQ to REP, " + ends.SizeName(l.size)
-	requests := b.requests
-	if l.size > 64<<10 {
-		requests /= 2
-	}
 	seen, err := b.turns(s, what, round, func(c contender) (float64, error) {
-		f, err := b.exchange(c, "rep", nil, "req", strconv.Itoa(l.size), strconv.Itoa(requests))
+		f, err := b.exchange(c, "rep", nil, "req", strconv.Itoa(l.size), strconv.Itoa(b.requests))
 		if err != nil {
 			return 0, err
 		}
@@ -147,8 +143,8 @@ func (b *bench) pubSub(s *sheet.Sheet, l load, round int) error {
 
 func (b *bench) publish(s *sheet.Sheet, what string, size, subscribers int, how string, round int) (map[string]float64, error) {
 	seconds := b.seconds
-	if size*subscribers > 64<<20 {
-		seconds = b.longer // so that each gets some
+	if size*subscribers > 4<<20 {
+		seconds = b.longer // so that each gets some when all are warm
 	}
 	return b.turns(s, what, round, func(c contender) (float64, error) {
 		f, err := b.exchange(c, "pub", []string{strconv.Itoa(size), seconds, how}, "sub", strconv.Itoa(size), strconv.Itoa(subscribers))
