@@ -13,9 +13,9 @@ const (
 	// gives back is used again before it has left the processor's caches.
 	mostTaken = 256 << 10
 
-	// What is kept for reuse: as much as may wait by default, while messages flow, and
-	// little of it after restTime.
-	mostSpare  = 16 << 20
+	// What is kept for reuse: as much as may wait in any queue by default, while messages
+	// flow, and little of it after restTime.
+	mostSpare  = droppingBytes
 	smallSpare = 8 << 10
 )
 

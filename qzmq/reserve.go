@@ -10,9 +10,9 @@ import (
 // the application's, which as a rule keeps little of it: hundreds of megabytes a second
 // become garbage in a heap that is otherwise small, and the collector, which runs
 // whenever the heap has doubled, would run a hundred times a second and halve the
-// throughput. The reserve is as much memory as was received in a tenth of a second.
-// Nobody touches it, so it need not be resident, but it counts as heap, and the
-// collector runs about ten times a second.
+// throughput. The reserve is as much memory as was received in a tenth of a second, up
+// to mostReserve. Nobody touches it, so it need not be resident, but it counts as heap,
+// and the collector runs about ten times a second, or once for each mostReserve.
 //
 // It follows the traffic of the process, which has one heap and one collector.
 type reserve struct {
@@ -29,10 +29,11 @@ type reserve struct {
 const (
 	lookTime     = 100 * time.Millisecond
 	leastReserve = 4 << 20  // the collector does not run for less
-	mostReserve  = 32 << 20 // more would only be colder in the caches
+	mostReserve  = 32 << 20 // twice that gains a few per cent, and takes as much more in garbage
 	mostIdle     = 20       // looks, until it is let go of
 )
 
+// received is the process's.
 var received reserve
 
 // add is called whenever something was received.

@@ -39,8 +39,8 @@ func part() sheet.Part {
 type bench struct {
 	ctx        context.Context
 	dir        string
-	seconds    string
-	longer     string
+	seconds    string // that a sender sends
+	longer     string // the same where each of many gets little in that time
 	requests   int
 	clients    int
 	loads      []load
