@@ -35,8 +35,8 @@
 // Semantics are those of libzmq 4.3 and RFC 28 to 31, with these differences. A socket
 // may be used by many goroutines. Close waits until what was sent is written, for
 // TimeoutConfig.Linger. Limits for each peer are in bytes too: qzmq.sndbytes and
-// qzmq.rcvbytes, as a rule 2 MiB, and 16 MiB for PUB, XPUB and ROUTER, which drop what
-// there is no room for; and qzmq.subbytes for what it subscribes to. rcvhwm is overstepped
+// qzmq.rcvbytes, as a rule 2 MiB, and 16 MiB for PUB, XPUB, XSUB, ROUTER and REP, which
+// drop what there is no room for; and qzmq.subbytes for what it subscribes to. rcvhwm is overstepped
 // by what stands in one record. Connections that are lost are called again ever more
 // slowly, up to reconnect_ivl_max. There is no STREAM, which is raw TCP.
 package qzmq

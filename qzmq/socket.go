@@ -103,7 +103,7 @@ type socket struct {
 
 func newSocket(t *transport, kind SocketType) (*socket, error) {
 	s := &socket{transport: t, kind: kind, pipes: map[*pipe]struct{}{}, set: t.set}
-	s.set.drops = kind == PUB || kind == XPUB || kind == ROUTER
+	s.set.drops = kind.drops()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.staying, s.depart = context.WithCancel(s.ctx)
 	id := t.set.routingID

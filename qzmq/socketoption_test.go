@@ -64,7 +64,10 @@ func TestUsualBytes(t *testing.T) {
 			t.Errorf("%s is %v, %v, want %d", key, got, err, want)
 		}
 	}
-	for kind, want := range map[SocketType]int{PUSH: waitingBytes, SUB: waitingBytes, DEALER: waitingBytes, PUB: droppingBytes, XPUB: droppingBytes, ROUTER: droppingBytes} {
+	for kind, want := range map[SocketType]int{
+		PUSH: waitingBytes, PULL: waitingBytes, SUB: waitingBytes, REQ: waitingBytes, DEALER: waitingBytes, PAIR: waitingBytes,
+		PUB: droppingBytes, XPUB: droppingBytes, XSUB: droppingBytes, ROUTER: droppingBytes, REP: droppingBytes,
+	} {
 		s := open(t, a, kind)
 		reads(s, "qzmq.sndbytes", want)
 		reads(s, "qzmq.rcvbytes", want)

@@ -51,6 +51,11 @@ func (t SocketType) String() string {
 	return socketTypes[t].name
 }
 
+// drops says whether the type drops what there is no room for, and does not wait.
+func (t SocketType) drops() bool { return slices.Contains(dropping, t) }
+
+var dropping = []SocketType{REP, ROUTER, PUB, XPUB, XSUB}
+
 // parseSocketType reads what a peer says that it is.
 func parseSocketType(name []byte) (SocketType, error) {
 	for t := range socketTypes {
